@@ -1,0 +1,78 @@
+//! How long a store takes to answer, learnt from its last answers; deadlines follow from it (protocol.md 3.3).
+
+/// So many answers are remembered: enough for a 95th percentile of six samples, few enough to follow a store that changes.
+const SAMPLES: usize = 128;
+/// With fewer answers a percentile says nothing, and the deadlines for the unknown hold.
+const LEARNT_FROM: usize = 16;
+
+/// The last answers' times in ms, oldest overwritten first.
+#[derive(Debug, Clone)]
+pub(crate) struct Latencies {
+    ring: [u32; SAMPLES],
+    next: usize,
+    len: usize,
+}
+
+impl Default for Latencies {
+    fn default() -> Latencies {
+        Latencies { ring: [0; SAMPLES], next: 0, len: 0 }
+    }
+}
+
+impl Latencies {
+    pub fn add(&mut self, ms: u64) {
+        self.ring[self.next] = ms.min(u64::from(u32::MAX)) as u32;
+        self.next = (self.next + 1) % SAMPLES;
+        self.len = (self.len + 1).min(SAMPLES);
+    }
+
+    /// None before enough is known.
+    pub fn p95_ms(&self) -> Option<u64> {
+        if self.len < LEARNT_FROM { None } else { self.quantile(95) }
+    }
+
+    /// From the first answer on.
+    pub fn median_ms(&self) -> Option<u64> {
+        self.quantile(50)
+    }
+
+    fn quantile(&self, percent: usize) -> Option<u64> {
+        if self.len == 0 {
+            return None;
+        }
+        let mut sorted = self.ring;
+        let known = &mut sorted[..self.len];
+        let at = (self.len * percent / 100).min(self.len - 1);
+        let (_, value, _) = known.select_nth_unstable(at);
+        Some(u64::from(*value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_follow_the_last_answers() {
+        let mut seen = Latencies::default();
+        assert_eq!((seen.median_ms(), seen.p95_ms()), (None, None));
+        for ms in 1..LEARNT_FROM as u64 {
+            seen.add(ms);
+        }
+        assert_eq!(seen.p95_ms(), None, "one too few");
+        for ms in 1..=100 {
+            seen.add(ms);
+        }
+        for _ in 0..SAMPLES {
+            seen.add(7);
+        }
+        assert_eq!((seen.median_ms(), seen.p95_ms()), (Some(7), Some(7)), "old answers are forgotten");
+        for ms in 1..=100 {
+            seen.add(ms);
+        }
+        let p95 = seen.p95_ms().unwrap();
+        assert!((90..=96).contains(&p95), "{p95}");
+        seen.add(u64::MAX);
+        assert!(seen.p95_ms().unwrap() <= 100, "one freak does not move it");
+    }
+}

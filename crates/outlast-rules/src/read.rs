@@ -1,0 +1,87 @@
+//! Which store answers a GET, and which comes next when it does not (protocol.md 3.2).
+
+use crate::{Entry, Pin, Standing, StoreName};
+
+/// One place to read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    Spool,
+    Store(StoreName, Pin),
+}
+
+/// What planning a read knows about one store.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ReadNow {
+    pub standing: Standing,
+    /// Median of its last answers.
+    pub latency_ms: f64,
+    /// Money per byte read; 0 where reading is free.
+    pub cost: f64,
+}
+
+/// Sources in the order in which they are tried. Stores that are Down come last, but come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadPlan {
+    pub sources: Vec<Source>,
+}
+
+/// Orders the holders of an entry: spool, then standing, cost, measured latency, name.
+pub fn plan_read(entry: &Entry, spooled: bool, now: impl Fn(&StoreName) -> ReadNow) -> ReadPlan {
+    let mut holders: Vec<(ReadNow, &StoreName, &Pin)> =
+        entry.holders.iter().map(|(name, pin)| (now(name), name, pin)).collect();
+    let rank = |standing: Standing| match standing {
+        Standing::Up => 0,
+        Standing::Trial => 1,
+        Standing::Down => 2,
+    };
+    holders.sort_by(|(a, a_name, _), (b, b_name, _)| {
+        rank(a.standing)
+            .cmp(&rank(b.standing))
+            .then(a.cost.total_cmp(&b.cost))
+            .then(a.latency_ms.total_cmp(&b.latency_ms))
+            .then(a_name.cmp(b_name))
+    });
+    let stores = holders.into_iter().map(|(_, name, pin)| Source::Store(name.clone(), pin.clone()));
+    ReadPlan { sources: spooled.then_some(Source::Spool).into_iter().chain(stores).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{EntryKind, Head, Layout, Moment, Seq, WriteId};
+
+    #[test]
+    fn down_comes_last_but_comes() {
+        let name = |text: &str| StoreName::parse(text).unwrap();
+        let pin = |etag: &str| Pin { etag: etag.into(), version: None };
+        let entry = Entry {
+            write: WriteId(1),
+            seq: Seq(1),
+            kind: EntryKind::Object,
+            size: 1,
+            etag: "e".into(),
+            modified: Moment(0),
+            head: Head::default(),
+            layout: Layout::Whole,
+            checksums: vec![],
+            holders: ["a", "b", "c"].map(|n| (name(n), pin(n))).into(),
+            adopted_from: None,
+            predecessors: vec![],
+            record: None,
+        };
+        let now = |store: &StoreName| match store.as_str() {
+            "a" => ReadNow { standing: Standing::Down, latency_ms: 1.0, cost: 0.0 },
+            "b" => ReadNow { standing: Standing::Up, latency_ms: 9.0, cost: 0.0 },
+            _ => ReadNow { standing: Standing::Up, latency_ms: 3.0, cost: 0.0 },
+        };
+        let order: Vec<String> = plan_read(&entry, true, now)
+            .sources
+            .iter()
+            .map(|source| match source {
+                Source::Spool => "spool".to_owned(),
+                Source::Store(name, _) => name.to_string(),
+            })
+            .collect();
+        assert_eq!(order, ["spool", "c", "b", "a"]);
+    }
+}
