@@ -1,0 +1,25 @@
+//! Far bytes, and how they fail. A store here does not know that another exists, and never retries.
+
+mod api;
+mod azure;
+pub mod conformance;
+mod disk;
+mod faults;
+mod gcs;
+mod late;
+mod memory;
+mod probe;
+mod refusal;
+mod s3;
+mod wire;
+
+pub use api::*;
+pub use azure::{AzureConfig, AzureStore};
+pub use disk::{DiskOpenError, DiskStore};
+pub use faults::{Apply, Class, Faulty, Flap, Odds, Setting, SettingId, Share, Switch, Trouble};
+pub use gcs::{GcsConfig, GcsStore};
+pub use late::LateDisk;
+pub use memory::{Fences, Lying, MemoryStore, MemoryTraits, Now};
+pub use probe::{ProbeReport, Treatment, Treatments, probe};
+pub use s3::{S3Config, S3Store};
+pub use wire::{Resolve, ServiceConfigError, SystemResolver, Timeouts};
