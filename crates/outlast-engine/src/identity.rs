@@ -1,0 +1,377 @@
+//! Is this still the store that holds our copies? Each store's home carries a marker; without it nothing is filled or read
+//! (protocol.md 6).
+
+use crate::engine::{Engine, StartError};
+use crate::seats::Seat;
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use outlast_ledger::{Change, LedgerError};
+use outlast_rules::{Classes, Fence, Moment, Pin, Reason, StoreName};
+use outlast_store::{Answer, Applied, At, Body, Dress, Fault, Found, PutSpec, StoreError};
+use serde::{Deserialize, Serialize};
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(crate) const MARKER_KEY: &str = ".outlast/store.json";
+/// Ours has about 120 bytes; whatever is larger is not ours.
+const MARKER_BYTES_MAX: u64 = 4096;
+/// A first connection over half the world, with TLS and a slow disk at its end.
+const MARKER_DEADLINE: Duration = Duration::from_secs(3);
+/// A bucket call may make folders or wait for a provider's control plane.
+pub(crate) const BUCKET_DEADLINE: Duration = Duration::from_secs(10);
+
+/// What lies in a store's home, as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Marker {
+    pub installation: String,
+    pub store: StoreName,
+    pub made: Moment,
+}
+
+/// What the marker says.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Identity {
+    /// It is the store that it was, or new and marked just now.
+    Ours,
+    /// No marker, and none may be written with these keys; nothing of ours was ever here.
+    Unmarked,
+    /// The marker is gone where the ledger has copies.
+    Emptied,
+    /// Somebody else's; in words.
+    Foreign(String),
+}
+
+/// Why an identity could not be told, or what belongs to a store not be made there.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotTold {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+/// Why a store was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum AcceptError {
+    #[error("there is no store {0} in the configuration")]
+    Unknown(StoreName),
+    #[error("{0} has its identity marker; there is nothing to accept")]
+    IsItself(StoreName),
+    #[error("{0}")]
+    Foreign(String),
+    #[error(transparent)]
+    Store(StoreError),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+impl From<NotTold> for AcceptError {
+    fn from(error: NotTold) -> AcceptError {
+        match error {
+            NotTold::Store(error) => AcceptError::Store(error),
+            NotTold::Ledger(error) => AcceptError::Ledger(error),
+        }
+    }
+}
+
+pub(crate) fn fact(store: &StoreName, what: &str) -> String {
+    format!("store.{store}.{what}")
+}
+
+impl Engine {
+    /// Before the first request: every store is asked who it is. One that does not answer is not called before it has.
+    ///
+    /// # Errors
+    /// A store that belongs to somebody else.
+    pub async fn identify(self: &Arc<Self>) -> Result<(), StartError> {
+        for seat in self.seats.values() {
+            self.settle_home(seat).await?;
+        }
+        let read = join_all(self.seats.values().map(|seat| self.read_marker(seat))).await;
+        // One after the other: of two stores in one place, the second finds the first one's marker.
+        for (seat, read) in self.seats.values().zip(read) {
+            let told = match read {
+                Ok(None) => self.ask_identity(seat).await,
+                Ok(Some(marker)) => self.judge_marker(seat, marker).await,
+                Err(error) => Err(NotTold::Store(error)),
+            };
+            match told {
+                Ok(Identity::Foreign(words)) => return Err(StartError::Identity(words)),
+                Ok(Identity::Emptied) => self.condemn(seat, Reason::Emptied).await,
+                Ok(Identity::Ours | Identity::Unmarked) => {}
+                Err(NotTold::Ledger(error)) => return Err(error.into()),
+                Err(NotTold::Store(error)) => {
+                    tracing::warn!("{error}: {} is not called before it has shown its identity", seat.name);
+                    self.condemn(seat, unreached(error.fault)).await;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the marker, and writes it where nothing of ours was ever. Its calls pass the gate and tell health nothing.
+    pub(crate) async fn ask_identity(self: &Arc<Self>, seat: &Arc<Seat>) -> Result<Identity, NotTold> {
+        let _lane = seat.identity_lane.lock().await;
+        self.settle_home(seat).await?;
+        match self.read_marker(seat).await? {
+            Some(marker) => self.judge_marker(seat, marker).await,
+            None => {
+                let was_here = self.ledger.fact(&fact(&seat.name, "marker")).await?.is_some();
+                if was_here && self.knows_entries().await? {
+                    return Ok(Identity::Emptied);
+                }
+                match self.mark_anew(seat).await {
+                    Ok(()) => Ok(Identity::Ours),
+                    Err(NotTold::Store(error)) if error.fault == Fault::Denied && !was_here => {
+                        tracing::warn!(
+                            "{error}: {} has no identity marker, an exchange would not be noticed",
+                            seat.name
+                        );
+                        seat.set_known();
+                        Ok(Identity::Unmarked)
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+        }
+    }
+
+    /// An emptied store is taken for what it is: everything that it held is owed to it, then it is marked and tried again.
+    ///
+    /// # Errors
+    /// It is not empty of us, belongs to somebody else, or does not answer; nothing was changed then.
+    pub async fn accept_store(self: &Arc<Self>, name: &StoreName) -> Result<(), AcceptError> {
+        let seat = self.seat(name).cloned().ok_or_else(|| AcceptError::Unknown(name.clone()))?;
+        let _lane = seat.identity_lane.lock().await;
+        self.settle_home(&seat).await?;
+        if let Some(marker) = self.read_marker(&seat).await.map_err(NotTold::Store)? {
+            return match self.judge_marker(&seat, marker).await? {
+                Identity::Foreign(words) => Err(AcceptError::Foreign(words)),
+                _ => Err(AcceptError::IsItself(name.clone())),
+            };
+        }
+        self.ledger.commit(vec![Change::OweEverything { store: name.clone(), now: self.now() }]).await?;
+        // What stands at its place now may be another kind of store: what it honours is found out before it is called.
+        self.make_missing_buckets(&seat).await?;
+        for bucket in self.serving_buckets() {
+            if self.settings.placement(&bucket.name).stores.contains(name) {
+                self.probe_anew(&seat, &seat.names.native(&bucket.name)).await.map_err(NotTold::Store)?;
+            }
+        }
+        self.mark_anew(&seat).await?;
+        self.note("accepted", format!("{name}: taken as empty; everything that it held is owed to it")).await;
+        let now = self.now();
+        seat.health(|health| health.absolve(now));
+        seat.alarm.notify_one();
+        seat.bell.notify_one();
+        Ok(())
+    }
+
+    /// Down for everything; said in the history when it is news.
+    pub(crate) async fn condemn(&self, seat: &Arc<Seat>, reason: Reason) {
+        let now = self.now();
+        let before = seat.health(|health| {
+            let before = health.condemned();
+            health.condemn(now, reason);
+            before
+        });
+        if before != Some(reason) {
+            self.note("standing", format!("{} is down: {reason}", seat.name)).await;
+        }
+    }
+
+    /// Where the marker lies: chosen at the first start, and the same for ever.
+    async fn settle_home(&self, seat: &Seat) -> Result<(), LedgerError> {
+        let name = fact(&seat.name, "home");
+        let kept = self.ledger.fact(&name).await?.and_then(|text| serde_json::from_str(&text).ok());
+        let home = match kept {
+            Some(home) => home,
+            None => {
+                let home = seat.names.home();
+                let value = serde_json::to_string(&home).expect("a name is plain data");
+                self.ledger.commit(vec![Change::SetFact { name, value }]).await?;
+                home
+            }
+        };
+        seat.set_home(home);
+        Ok(())
+    }
+
+    async fn read_marker(&self, seat: &Seat) -> Answer<Option<Bytes>> {
+        read_marker_at(seat, &seat.home()).await
+    }
+
+    async fn judge_marker(&self, seat: &Seat, bytes: Bytes) -> Result<Identity, NotTold> {
+        let place = format!("store {} ({}, bucket {})", seat.name, seat.store.place(), seat.home());
+        let Ok(marker) = serde_json::from_slice::<Marker>(&bytes) else {
+            let words = format!("its {MARKER_KEY} is no identity marker; look at it, and remove it if it is nobody's");
+            if serde_json::from_slice::<serde_json::Value>(&bytes).is_ok() {
+                return Ok(Identity::Foreign(format!("{place}: {words}")));
+            }
+            // Broken bytes prove nothing, and least of all that it is somebody else's: one store that hands them out must
+            // not keep the gateway from starting.
+            return Err(seat.unreadable("read the identity marker", &words).into());
+        };
+        if marker.installation != self.installation {
+            return Ok(Identity::Foreign(format!(
+                "{place} belongs to another Outlast: its {MARKER_KEY} names installation {}, this one is {}\n    \
+                 give this store a place of its own, or start with the data_dir that belongs to it; \
+                 if that is lost: outlast rebuild",
+                marker.installation, self.installation
+            )));
+        }
+        if marker.store != seat.name {
+            return Ok(Identity::Foreign(format!(
+                "{place} is the place of the store {} of this Outlast\n    \
+                 two stores cannot share one place, and a store keeps its name: give {} a place of its own",
+                marker.store, seat.name
+            )));
+        }
+        let name = fact(&seat.name, "marker");
+        if self.ledger.fact(&name).await?.is_none() {
+            self.keep_marker(&marker).await?;
+        }
+        seat.set_known();
+        Ok(Identity::Ours)
+    }
+
+    async fn knows_entries(&self) -> Result<bool, LedgerError> {
+        for bucket in self.ledger.buckets().await? {
+            if self.ledger.bucket_totals(&bucket.name).await?.0 > 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Buckets first, the marker last: where it stands, everything else stood before.
+    async fn mark_anew(self: &Arc<Self>, seat: &Arc<Seat>) -> Result<(), NotTold> {
+        let home = seat.home();
+        make_own_home(seat, &home).await?;
+        self.make_missing_buckets(seat).await?;
+        let marker = Marker { installation: self.installation.clone(), store: seat.name.clone(), made: self.now() };
+        let body = serde_json::to_vec(&marker).expect("a marker is plain data");
+        let spec = PutSpec { dress: Dress::default(), fence: Some(Fence::Absent), md5: None };
+        let at = At::new(home, MARKER_KEY);
+        let put = seat.store.put(&at, &spec, Body::Whole(body.clone().into()));
+        match seat.in_time("write the identity marker", MARKER_DEADLINE, put).await {
+            Ok(_) => {}
+            // A store that refuses conditions: nothing was here a moment ago.
+            Err(error) if matches!(error.fault, Fault::Unsupported | Fault::BadRequest) => {
+                let spec = PutSpec { fence: None, ..spec };
+                let put = seat.store.put(&at, &spec, Body::Whole(body.clone().into()));
+                seat.in_time("write the identity marker", MARKER_DEADLINE, put).await?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let (_, found) = seat.read_small(&at, None, MARKER_BYTES_MAX, MARKER_DEADLINE).await?;
+        if found != body {
+            return Err(seat.unreadable("read the identity marker", "other bytes came back than were written").into());
+        }
+        self.keep_marker(&marker).await?;
+        seat.set_known();
+        Ok(())
+    }
+
+    /// A store that has never shown a marker may have no home yet. One that is held to be another is left alone.
+    pub(crate) async fn make_home(&self, seat: &Seat) -> Answer<()> {
+        if seat.is_known() || seat.health(|health| health.condemned()).is_some() {
+            return Ok(());
+        }
+        make_own_home(seat, &seat.home()).await
+    }
+
+    /// From here on a missing marker means: emptied.
+    async fn keep_marker(&self, marker: &Marker) -> Result<(), LedgerError> {
+        let value = serde_json::to_string(marker).expect("a marker is plain data");
+        self.ledger.commit(vec![Change::SetFact { name: fact(&marker.store, "marker"), value }]).await
+    }
+}
+
+/// None: no marker, or not even its bucket.
+pub(crate) async fn read_marker_at(seat: &Seat, home: &str) -> Answer<Option<Bytes>> {
+    let at = At::new(home, MARKER_KEY);
+    match seat.read_small(&at, None, MARKER_BYTES_MAX, MARKER_DEADLINE).await {
+        Ok((_, bytes)) => Ok(Some(bytes)),
+        Err(error) if matches!(error.fault, Fault::NoKey | Fault::NoBucket) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Nothing is known of a store that has never shown its identity to this process.
+pub(crate) fn unreached(fault: Fault) -> Reason {
+    Reason::Fails { fault, on: Classes::every(), worked: false }
+}
+
+/// A home that the configuration names is not ours to make.
+async fn make_own_home(seat: &Seat, home: &str) -> Answer<()> {
+    let is_home = |native: &String| native == home;
+    if seat.names.system_bucket.iter().any(is_home) || seat.names.buckets.values().any(is_home) {
+        return Ok(());
+    }
+    make_bucket(seat, home).await
+}
+
+async fn make_bucket(seat: &Seat, native: &str) -> Answer<()> {
+    let what = format!("create bucket {native}");
+    seat.in_time(&what, BUCKET_DEADLINE, seat.store.create_bucket(native)).await?;
+    match seat.in_time(&what, BUCKET_DEADLINE, seat.store.keep_versions(native)).await {
+        Ok(()) => {}
+        Err(error) if error.fault == Fault::Unsupported => {}
+        Err(error) => tracing::info!("{error}: going on without native versions"),
+    }
+    Ok(())
+}
+
+impl Seat {
+    /// A call of ours about the store itself: bounded, past the gate, and not yet told to health.
+    pub(crate) async fn in_time<T>(
+        &self,
+        what: &str,
+        deadline: Duration,
+        call: impl Future<Output = Answer<T>>,
+    ) -> Answer<T> {
+        tokio::time::timeout(deadline, call).await.unwrap_or_else(|_| Err(self.silence(what, deadline)))
+    }
+
+    /// A small object, whole.
+    pub(crate) async fn read_small(
+        &self,
+        at: &At,
+        pin: Option<&Pin>,
+        bytes_max: u64,
+        deadline: Duration,
+    ) -> Answer<(Found, Bytes)> {
+        let what = format!("get {}/{}", at.bucket, at.key);
+        let call = async {
+            let (found, mut stream) = self.store.get(at, pin, None).await?;
+            let mut whole = BytesMut::new();
+            while let Some(chunk) = stream.next().await {
+                whole.extend_from_slice(&chunk.map_err(|error| {
+                    let timed_out = error.kind() == std::io::ErrorKind::TimedOut;
+                    let fault = if timed_out { Fault::Timeout } else { Fault::Broken };
+                    StoreError { fault, ..self.unreadable(&what, &error.to_string()) }
+                })?);
+                if whole.len() as u64 > bytes_max {
+                    return Err(self.unreadable(&what, "far more bytes came than were ever written"));
+                }
+            }
+            if whole.len() as u64 != found.size {
+                return Err(self.unreadable(&what, "the body was not whole"));
+            }
+            Ok((found, whole.freeze()))
+        };
+        self.in_time(&what, deadline, call).await
+    }
+
+    pub(crate) fn unreadable(&self, what: &str, why: &str) -> StoreError {
+        StoreError {
+            fault: Fault::BadAnswer,
+            applied: Applied::No,
+            message: why.to_owned(),
+            ..self.silence(what, Duration::ZERO)
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! A part is acknowledged when it stands on `min_copies` places that hold every part acknowledged so far (protocol.md 5).
+
+use crate::asks::{CopyPartAsk, PartFacts, PutPartAsk, UploadError, WriteError};
+use crate::engine::Engine;
+use crate::multipart::manage::part_facts;
+use crate::receive::{Received, receive};
+use crate::seats::Seat;
+use crate::spool::part_name;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use outlast_ledger::{Change, Part, Upload, UploadState};
+use outlast_rules::{ChecksumKind, OpClass, Refusal, Standing, StoreName, judge_read};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Part bodies flow at least this fast to a store that is well.
+const PART_BYTES_PER_MS_MIN: u64 = 4 * 1024;
+/// With `min_copies` elsewhere, a body earns a slow store no more than this over its deadline of at most 1 s: a client
+/// never waits 2 s for a store that it does not need.
+const GRACE_MAX: Duration = Duration::from_millis(500);
+
+impl Engine {
+    pub async fn put_part(self: &Arc<Self>, ask: PutPartAsk) -> Result<PartFacts, UploadError> {
+        let upload = self.open_upload(&ask.bucket, &ask.key, &ask.upload, ask.number).await?;
+        let mut body = ask.body;
+        let other = upload.checksum.and_then(|upload| {
+            let mut kinds = body.declared.checksums.iter().map(|sum| sum.kind);
+            Some(UploadError::OtherChecksum { upload, declared: kinds.find(|kind| *kind != upload)? })
+        });
+        if let Some(error) = other {
+            return Err(error);
+        }
+        body.declared.compute = body.declared.compute.or(upload.checksum);
+        let received = receive(body, &self.spool, &self.pool).await?;
+        self.store_part(upload, ask.number, received).await
+    }
+
+    pub async fn copy_part(self: &Arc<Self>, ask: CopyPartAsk) -> Result<PartFacts, UploadError> {
+        let upload = self.open_upload(&ask.bucket, &ask.key, &ask.upload, ask.number).await?;
+        let source = |error| WriteError::Source(Box::new(error));
+        let entry = self.visible(&ask.from_bucket, &ask.from_key).await.map_err(source)?;
+        judge_read(&ask.from_conditions, &entry).map_err(|_| WriteError::Refused(Refusal::PreconditionFailed))?;
+        let range = match ask.range {
+            Some((first, last)) if first <= last && last < entry.size => (first, last + 1),
+            Some(_) => {
+                return Err(WriteError::Source(Box::new(crate::asks::ReadError::Range { size: entry.size })).into());
+            }
+            None => (0, entry.size),
+        };
+        let kind = upload.checksum.unwrap_or(ChecksumKind::Crc64nvme);
+        let received = self.fetch_range(&ask.from_bucket, &ask.from_key, entry, range, kind).await?;
+        self.store_part(upload, ask.number, received).await
+    }
+
+    async fn open_upload(
+        &self,
+        bucket: &outlast_rules::BucketName,
+        key: &outlast_rules::Key,
+        id: &str,
+        number: u32,
+    ) -> Result<Upload, UploadError> {
+        if self.stopping.is_cancelled() {
+            return Err(WriteError::Stopping.into());
+        }
+        if !(1..=10_000).contains(&number) {
+            return Err(UploadError::PartNumber);
+        }
+        judge_open(self.upload_of(bucket, key, id).await?)
+    }
+
+    /// Of one that was open when its part came in.
+    async fn still_open(&self, id: &str) -> Result<Upload, UploadError> {
+        let upload = self.ledger.upload(id).await.map_err(WriteError::from)?;
+        judge_open(upload.ok_or(UploadError::NoUpload)?)
+    }
+
+    /// Runs to its end even when the client goes away: an attempt that is dropped half way is one whose outcome is unknown.
+    pub(crate) async fn store_part(
+        self: &Arc<Self>,
+        upload: Upload,
+        number: u32,
+        received: Received,
+    ) -> Result<PartFacts, UploadError> {
+        let engine = self.clone();
+        let stored = self.tasks.spawn(async move { engine.store_part_in_lane(upload, number, received).await });
+        stored.await.unwrap_or_else(|join| Err(WriteError::NoQuorum(format!("the part broke off: {join}")).into()))
+    }
+
+    async fn store_part_in_lane(
+        self: Arc<Self>,
+        upload: Upload,
+        number: u32,
+        received: Received,
+    ) -> Result<PartFacts, UploadError> {
+        // One attempt per part number at a time.
+        let slot = outlast_rules::Key::parse(&format!("{}/{number}", upload.id)).expect("an id and a number are a key");
+        let _slot = self.upload_lanes.lock(&upload.bucket, &slot).await;
+        self.forget_other_content(&upload, number, &received).await?;
+        let holders = self.send_part(&upload, number, &received).await;
+
+        let _lane = self.upload_lane(&upload.bucket, &upload.id).await;
+        let upload = self.still_open(&upload.id).await?;
+        let (before, others): (Vec<Part>, Vec<Part>) =
+            self.all_parts(&upload.id).await?.into_iter().partition(|part| part.number == number);
+        let mut part = Part {
+            upload: upload.id.clone(),
+            number,
+            size: received.held.len(),
+            etag: received.etag(),
+            modified: self.now(),
+            checksums: received.checksums.clone(),
+            digests: received.blocks.clone(),
+            holders,
+            spooled: false,
+        };
+        let placement = self.placement(&upload.bucket);
+        let mut whole = holds_all(&upload, &others, &part);
+        // Spooled where a store lacks it, and where losing one more store would leave too few places and the spool may be one.
+        let too_few = placement.spool_counts && upload.natives.len() <= placement.min_copies;
+        let lacking = upload.natives.len() > whole.len() || too_few;
+        if lacking {
+            part.spooled = self.spool_part(&part, &received).await;
+        }
+        if whole.len() < placement.min_copies {
+            self.give_missing(&upload, &others, &mut part, &received).await;
+            let others: Vec<Part> =
+                self.all_parts(&upload.id).await?.into_iter().filter(|p| p.number != number).collect();
+            whole = holds_all(&upload, &others, &part);
+        }
+        let spool = placement.spool_counts && part.spooled && others.iter().all(|other| other.spooled);
+        if whole.is_empty() || whole.len() + usize::from(spool) < placement.min_copies {
+            // An earlier attempt with the same bytes was acknowledged: the spool is its place.
+            if !before.iter().any(|before| before.spooled && before.etag == part.etag) {
+                self.spool.release(&part_name(&part.upload, number, &part.etag));
+            }
+            let words = format!(
+                "fewer than {} places hold part {number} and all before it: {}",
+                placement.min_copies,
+                names(&whole)
+            );
+            return Err(WriteError::NoQuorum(words).into());
+        }
+        part.spooled |= before.iter().any(|before| before.spooled && before.etag == part.etag);
+        self.ledger.commit(vec![Change::PutPart(Box::new(part.clone()))]).await.map_err(WriteError::from)?;
+        for replaced in before.iter().filter(|before| before.etag != part.etag) {
+            self.spool.release(&part_name(&part.upload, number, &replaced.etag));
+        }
+        Ok(part_facts(&part))
+    }
+
+    /// Stores that are sent other bytes under this number hold the acknowledged ones no more, whatever they answer: written
+    /// down before the first of them hears of it (protocol.md 5, "holds").
+    async fn forget_other_content(&self, upload: &Upload, number: u32, received: &Received) -> Result<(), UploadError> {
+        let old = self.ledger.parts(&upload.id, number - 1, 1).await.map_err(WriteError::from)?;
+        let Some(mut old) = old.into_iter().find(|part| part.number == number && part.etag != received.etag()) else {
+            return Ok(());
+        };
+        old.holders.clear();
+        Ok(self.ledger.commit(vec![Change::PutPart(Box::new(old))]).await.map_err(WriteError::from)?)
+    }
+
+    /// The part goes to every store of the upload at once. Returns who answered Done, waiting for the slow ones only while
+    /// they are needed.
+    async fn send_part(
+        self: &Arc<Self>,
+        upload: &Upload,
+        number: u32,
+        received: &Received,
+    ) -> BTreeMap<StoreName, String> {
+        let mut calls = FuturesUnordered::new();
+        let grace = Duration::from_millis(received.held.len() / PART_BYTES_PER_MS_MIN);
+        let mut late = Duration::ZERO;
+        for (store, native) in &upload.natives {
+            let Some(seat) = self.seat(store).cloned() else { continue };
+            if seat.standing(OpClass::Write) == Standing::Down {
+                continue;
+            }
+            late = late.max(seat.deadline(OpClass::Write));
+            let (at, native, body, md5) =
+                (seat.at(&upload.bucket, &upload.key), native.clone(), received.held.clone(), received.md5);
+            calls.push(self.tasks.spawn(async move { put_one(&seat, &at, &native, number, body, md5).await }));
+        }
+        let min_copies = self.placement(&upload.bucket).min_copies;
+        let give_up = tokio::time::sleep(Duration::from_millis(self.settings.commit_deadline_ms) + grace);
+        // Where the line to all of them is slow, the last get a quarter more than those who were enough.
+        let begun = tokio::time::Instant::now();
+        let learnt = tokio::time::sleep(late + grace.min(GRACE_MAX));
+        tokio::pin!(give_up, learnt);
+        let mut holders = BTreeMap::new();
+        let mut is_late = false;
+        loop {
+            if is_late && holders.len() >= min_copies {
+                break;
+            }
+            tokio::select! {
+                biased;
+                call = calls.next() => match call {
+                    None => break,
+                    Some(Ok((store, Ok(etag)))) => {
+                        holders.insert(store, etag);
+                        if holders.len() == min_copies {
+                            let again = begun + begun.elapsed() + begun.elapsed() / 4;
+                            let due = learnt.deadline().max(again);
+                            learnt.as_mut().reset(due);
+                            is_late = false;
+                        }
+                    }
+                    Some(Ok((store, Err(why)))) => tracing::info!(%store, "a part is missing there: {why}"),
+                    Some(Err(join)) => tracing::error!("a part broke off: {join}"),
+                },
+                () = &mut learnt, if !is_late => is_late = true,
+                () = &mut give_up => break,
+            }
+        }
+        holders
+    }
+
+    async fn spool_part(&self, part: &Part, received: &Received) -> bool {
+        let (spool, held, name) =
+            (self.spool.clone(), received.held.clone(), part_name(&part.upload, part.number, &part.etag));
+        match spool.keep_aside(name, held).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!("a part could not be spooled: {error}");
+                false
+            }
+        }
+    }
+
+    /// Stores that answer again get what they lack from the spool, so that they hold every part.
+    pub(crate) async fn give_missing(
+        self: &Arc<Self>,
+        upload: &Upload,
+        others: &[Part],
+        part: &mut Part,
+        received: &Received,
+    ) {
+        for (store, native) in &upload.natives {
+            let Some(seat) = self.seat(store) else { continue };
+            if seat.standing(OpClass::Write) == Standing::Down {
+                continue;
+            }
+            let at = seat.at(&upload.bucket, &upload.key);
+            if !part.holders.contains_key(store) {
+                let held = received.held.clone();
+                match put_one(seat, &at, native, part.number, held, received.md5).await {
+                    (store, Ok(etag)) => drop(part.holders.insert(store, etag)),
+                    (_, Err(_)) => continue,
+                }
+            }
+            if !self.give_from_spool(seat, upload, others).await {
+                tracing::info!(%store, "the store still lacks parts of an upload");
+            }
+        }
+    }
+
+    /// True: the store holds all of these parts now.
+    pub(crate) async fn give_from_spool(self: &Arc<Self>, seat: &Arc<Seat>, upload: &Upload, parts: &[Part]) -> bool {
+        let Some(native) = upload.natives.get(&seat.name) else { return false };
+        let at = seat.at(&upload.bucket, &upload.key);
+        for part in parts.iter().filter(|part| !part.holders.contains_key(&seat.name)) {
+            let Ok(held) = self.spool.open_body(&part_name(&upload.id, part.number, &part.etag)) else { return false };
+            let md5 = if upload.internal { None } else { md5_of(&part.etag) };
+            match put_one(seat, &at, native, part.number, held, md5).await {
+                (store, Ok(etag)) => {
+                    let mut given = part.clone();
+                    given.holders.insert(store, etag);
+                    if let Err(error) = self.ledger.commit(vec![Change::PutPart(Box::new(given))]).await {
+                        tracing::error!("a part given later could not be written down: {error}");
+                        return false;
+                    }
+                }
+                (_, Err(_)) => return false,
+            }
+        }
+        true
+    }
+}
+
+fn judge_open(upload: Upload) -> Result<Upload, UploadError> {
+    match upload.state {
+        UploadState::Open => Ok(upload),
+        UploadState::Completing { .. } => Err(UploadError::Completing),
+        UploadState::Completed { .. } | UploadState::Aborted { .. } => Err(UploadError::NoUpload),
+    }
+}
+
+/// One attempt for one store.
+async fn put_one(
+    seat: &Arc<Seat>,
+    at: &outlast_store::At,
+    native: &str,
+    number: u32,
+    held: crate::held::Held,
+    md5: Option<[u8; 16]>,
+) -> (StoreName, Result<String, String>) {
+    let put = seat.store.put_part(at, native, number, held.body(), md5);
+    let answer = seat.watched(OpClass::Write, put).await;
+    (seat.name.clone(), answer.map_err(|error| error.to_string()))
+}
+
+/// Stores that hold this part and every one acknowledged before.
+fn holds_all(upload: &Upload, others: &[Part], part: &Part) -> BTreeSet<StoreName> {
+    let all =
+        |store: &StoreName| part.holders.contains_key(store) && others.iter().all(|p| p.holders.contains_key(store));
+    upload.natives.keys().filter(|store| all(store)).cloned().collect()
+}
+
+fn names(stores: &BTreeSet<StoreName>) -> String {
+    let names: Vec<&str> = stores.iter().map(StoreName::as_str).collect();
+    if names.is_empty() { "none does".to_owned() } else { names.join(", ") }
+}
+
+/// The MD5 that a part's ETag is.
+pub(crate) fn md5_of(etag: &str) -> Option<[u8; 16]> {
+    u128::from_str_radix(etag, 16).ok().filter(|_| etag.len() == 32).map(u128::to_be_bytes)
+}

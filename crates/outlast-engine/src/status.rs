@@ -1,0 +1,127 @@
+//! What the engine knows of itself, for people and metrics: read from the ledger and from health, never from intentions.
+
+use crate::asks::{SpoolStatus, Status, StoreStatus, TrashStatus};
+use crate::engine::Engine;
+use crate::seats::Seat;
+use outlast_ledger::DebtTotals;
+use outlast_rules::{Grades, OpClass, Reason, Standing};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// More undecided writes than this are shown as this many.
+const UNDECIDED_SHOWN_MAX: usize = 10_000;
+
+impl Engine {
+    pub async fn status(self: &Arc<Self>) -> Status {
+        let our_network = self.is_our_network();
+        let mut stores = Vec::new();
+        let mut ledger = "ok".to_owned();
+        for seat in self.seats.values() {
+            let totals = self.ledger.debt_totals(&seat.name).await.unwrap_or_else(|error| {
+                ledger = error.to_string();
+                DebtTotals::default()
+            });
+            let marks = self.ledger.marks_count(&seat.name).await.unwrap_or_default();
+            stores.push(self.store_status(seat, totals, marks, our_network));
+        }
+        let undecided = self.ledger.intents(UNDECIDED_SHOWN_MAX).await.map_or(0, |intents| intents.len() as u64);
+        let spooled = self.ledger.spool_items().await.map_or(0, |items| items.len() as u64);
+        let trash = self.trash_status().await;
+        let waiting = self.ledger.unshipped_count().await.unwrap_or_default();
+        let shipping = self.shipping.status(waiting, self.now());
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            now: self.now(),
+            epoch: self.epoch.0,
+            ledger,
+            undecided,
+            spool: SpoolStatus {
+                objects: spooled,
+                bytes: self.spool.used(),
+                max: self.spool.max(),
+                latched: self.spool.latched().map(str::to_owned),
+            },
+            trash,
+            shipping,
+            frozen: self.frozen_since(),
+            stores,
+            counters: self.counters.all(),
+        }
+    }
+
+    async fn trash_status(&self) -> TrashStatus {
+        let mut sum = TrashStatus::default();
+        for bucket in self.ledger.buckets().await.unwrap_or_default() {
+            let totals = self.ledger.trash_totals(&bucket.name).await.unwrap_or_default();
+            sum.objects += totals.objects;
+            sum.bytes += totals.bytes;
+            sum.held += totals.held;
+        }
+        sum
+    }
+
+    /// Can this process take requests? The words say why not.
+    pub async fn ready(self: &Arc<Self>) -> Result<(), String> {
+        if self.stopping.is_cancelled() {
+            return Err("stopping".to_owned());
+        }
+        if let Some(words) = self.superseded.words() {
+            return Err(words.to_owned());
+        }
+        self.ledger.fact("installation").await.map_err(|error| error.to_string())?;
+        let takes = |seat: &&Arc<Seat>| seat.standing(OpClass::Write) != Standing::Down && !self.is_leaving(&seat.name);
+        let up = self.seats.values().filter(takes).count();
+        let stand_in = usize::from(self.settings.defaults.spool_counts);
+        if up == 0 || up + stand_in < self.settings.defaults.min_copies {
+            return Err(format!("{up} of {} stores take writes", self.seats.len()));
+        }
+        Ok(())
+    }
+
+    fn store_status(&self, seat: &Arc<Seat>, owed: DebtTotals, marks: u64, our_network: bool) -> StoreStatus {
+        let now = self.now();
+        let words = |reason: Option<Reason>| reason.map(|reason| reason.to_string()).unwrap_or_default();
+        let (standing, reason, since, median) = seat.health(|health| {
+            let worst = OpClass::all().into_iter().max_by_key(|class| health.standing(*class)).unwrap_or(OpClass::Read);
+            (health.worst(), health.reason(), health.since(worst), health.median_ms())
+        });
+        let reason = if our_network && standing == Standing::Down { Some(Reason::OurNetwork) } else { reason };
+        let by_class = seat.health(|health| {
+            OpClass::all().map(|class| {
+                let standing = health.standing(class).to_string();
+                (class.to_string(), (standing, words(health.class_reason(class))))
+            })
+        });
+        let probe = seat.oldest_probe();
+        let left = seat.arrival(|arrival| arrival.left_ms(now, owed.objects, owed.bytes));
+        StoreStatus {
+            name: seat.name.to_string(),
+            place: seat.store.place(),
+            kind: seat.limits().kind.to_owned(),
+            standing: standing.to_string(),
+            reason: words(reason),
+            since,
+            classes: BTreeMap::from(by_class),
+            grade: probe.map_or("not probed".to_owned(), |(grades, _)| grade_words(grades)),
+            probed: probe.map(|(_, at)| at),
+            owed_objects: owed.objects,
+            owed_bytes: owed.bytes,
+            lag_ms: owed.oldest.map_or(0, |oldest| now.since_ms(oldest)),
+            arrival: left.map(|ms| now.plus_ms(ms)),
+            marks,
+            leaving: self.leaving.of(&seat.name),
+            deep_scrub: self.deep_rounds.of(&seat.name),
+            latency_ms: median,
+        }
+    }
+}
+
+/// `B`, or per operation where they differ: `put B, complete C, copy B, delete C`.
+fn grade_words(grades: Grades) -> String {
+    let all = [("put", grades.put), ("complete", grades.complete), ("copy", grades.copy), ("delete", grades.delete)];
+    let first = all[0].1.grade();
+    if all.iter().all(|(_, powers)| powers.grade() == first) {
+        return format!("{first:?}");
+    }
+    all.map(|(name, powers)| format!("{name} {:?}", powers.grade())).join(", ")
+}

@@ -1,0 +1,277 @@
+//! Multipart uploads: parts missed and given later, unanswered Completes, repeats, restarts (protocol.md 5).
+
+mod support;
+
+use outlast_engine::*;
+use outlast_ledger::{Durability, Embedded, Ledger, Mode};
+use outlast_rules::{Conditions, Head};
+use outlast_store::{MemoryTraits, Store};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use support::puppet::{Mood, Puppet, Trick};
+use support::{World, bucket, bytes, client_body, key};
+
+const MIB: usize = 1024 * 1024;
+
+struct Hall {
+    world: World,
+    puppets: Vec<Arc<Puppet>>,
+    alive: Arc<AtomicBool>,
+}
+
+impl Hall {
+    async fn new(kinds: &[MemoryTraits]) -> Hall {
+        let puppets = std::sync::Mutex::new(Vec::new());
+        let alive = Arc::new(AtomicBool::new(true));
+        let world = World::with_memory(
+            kinds,
+            |_| {},
+            |store| {
+                let puppet = Puppet::new(store);
+                puppets.lock().unwrap().push(puppet.clone());
+                puppet.seen_by(alive.clone())
+            },
+        )
+        .await;
+        Hall { world, puppets: puppets.into_inner().unwrap(), alive }
+    }
+
+    fn engine(&self) -> &Arc<Engine> {
+        &self.world.engine
+    }
+
+    async fn create(&self, at: &str) -> String {
+        let head = Head { content_type: Some("video/mp4".into()), ..Head::default() };
+        let ask = CreateUploadAsk { bucket: bucket(), key: key(at), head, checksum: None, composite: None };
+        self.engine().create_upload(ask).await.unwrap()
+    }
+
+    async fn part(&self, at: &str, upload: &str, number: u32, body: &[u8]) -> Result<PartFacts, UploadError> {
+        let (bucket, key, upload) = (bucket(), key(at), upload.to_owned());
+        self.engine().put_part(PutPartAsk { bucket, key, upload, number, body: client_body(body) }).await
+    }
+
+    async fn complete(&self, at: &str, upload: &str, parts: &[PartFacts]) -> Result<Written, UploadError> {
+        let parts = parts.iter().map(|part| (part.number, part.etag.clone())).collect();
+        let (bucket, key, upload, conditions) = (bucket(), key(at), upload.to_owned(), Conditions::default());
+        let ask = CompleteAsk {
+            bucket,
+            key,
+            upload,
+            parts,
+            part_checksums: Default::default(),
+            checksum: None,
+            size: None,
+            conditions,
+        };
+        self.engine().complete_upload(ask).await
+    }
+
+    async fn no_upload_left(&self) {
+        for store in &self.world.stores {
+            assert_eq!(store.list_uploads("photos").await.unwrap(), [], "{}", store.name());
+        }
+    }
+}
+
+const KINDS: [&[MemoryTraits]; 4] = [
+    &[MemoryTraits::B, MemoryTraits::B, MemoryTraits::B],
+    &[MemoryTraits::A, MemoryTraits::A, MemoryTraits::A],
+    &[MemoryTraits::DISK, MemoryTraits::DISK, MemoryTraits::DISK],
+    &[MemoryTraits::A, MemoryTraits::B, MemoryTraits::DISK],
+];
+
+fn three_parts() -> [Vec<u8>; 3] {
+    [bytes(5 * MIB, 1), bytes(6 * MIB + 1, 2), bytes(100, 3)]
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_well() {
+    for kinds in KINDS {
+        let hall = Hall::new(kinds).await;
+        hall.engine().start_workers();
+        let upload = hall.create("film").await;
+        let bodies = three_parts();
+        let mut parts = Vec::new();
+        for (i, body) in bodies.iter().enumerate() {
+            parts.push(hall.part("film", &upload, i as u32 + 1, body).await.unwrap());
+        }
+        assert!(matches!(hall.world.get("film").await, Err(ReadError::NoKey)), "nothing is visible before Complete");
+        let listed = hall.engine().list_parts(bucket(), key("film"), upload.clone(), 1, 1).await.unwrap();
+        assert_eq!((listed.parts[0].number, listed.truncated), (2, true));
+        let written = hall.complete("film", &upload, &parts).await.unwrap();
+        assert!(written.etag.ends_with("-3"), "{}", written.etag);
+        let again = hall.complete("film", &upload, &parts).await.unwrap();
+        assert_eq!(again.etag, written.etag, "a repeat answers as the first did");
+        let whole = bodies.concat();
+        assert_eq!(hall.world.get("film").await.unwrap(), whole);
+        let part = hall.world.get_range("film", Some(RangeAsk::Part(2))).await.unwrap();
+        assert_eq!(part, bodies[1]);
+        let across = RangeAsk::FromTo(5 * MIB as u64 - 10, 11 * MIB as u64 + 10);
+        assert_eq!(hall.world.get_range("film", Some(across)).await.unwrap(), whole[5 * MIB - 10..11 * MIB + 11]);
+        hall.world.settle().await;
+        for i in 0..3 {
+            assert_eq!(hall.world.on_store(i).await, ["film"]);
+        }
+        hall.no_upload_left().await;
+        hall.engine().stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn wrong_lists_are_refused_and_leave_the_upload_open() {
+    let hall = Hall::new(KINDS[0]).await;
+    let upload = hall.create("film").await;
+    let small = hall.part("film", &upload, 1, b"small").await.unwrap();
+    let last = hall.part("film", &upload, 2, b"last").await.unwrap();
+    let too_small = hall.complete("film", &upload, &[small.clone(), last.clone()]).await;
+    assert!(matches!(too_small, Err(UploadError::TooSmall { number: 1, .. })));
+    let backwards = hall.complete("film", &upload, &[last.clone(), small.clone()]).await;
+    assert!(matches!(backwards, Err(UploadError::PartOrder)));
+    let wrong = PartFacts { etag: "0".repeat(32), ..last.clone() };
+    assert!(matches!(hall.complete("film", &upload, &[wrong]).await, Err(UploadError::InvalidPart(2))));
+    assert!(matches!(hall.complete("other", &upload, std::slice::from_ref(&last)).await, Err(UploadError::NoUpload)));
+    hall.complete("film", &upload, &[last]).await.unwrap();
+    assert_eq!(hall.world.get("film").await.unwrap(), "last", "only the listed parts count");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_that_one_store_missed_is_given_to_it_later() {
+    for kinds in KINDS {
+        let hall = Hall::new(kinds).await;
+        hall.engine().start_workers();
+        let upload = hall.create("film").await;
+        let bodies = three_parts();
+        let mut parts = Vec::new();
+        for (i, body) in bodies.iter().enumerate() {
+            // s0 misses the second part, s1 the third: without the spool no store but s2 would hold all (counter-example 25).
+            hall.puppets[0].set(if i == 1 { Mood::Refuse } else { Mood::Well });
+            hall.puppets[1].set(if i == 2 { Mood::Refuse } else { Mood::Well });
+            parts.push(hall.part("film", &upload, i as u32 + 1, body).await.unwrap());
+        }
+        hall.puppets[1].set(Mood::Well);
+        let written = hall.complete("film", &upload, &parts).await.unwrap();
+        assert!(written.places.len() >= 2, "{written:?}");
+        assert_eq!(hall.world.get("film").await.unwrap(), bodies.concat());
+        hall.world.settle().await;
+        for i in 0..3 {
+            assert_eq!(hall.world.on_store(i).await, ["film"], "{kinds:?}");
+        }
+        assert_eq!(hall.engine().status().await.spool.bytes, 0, "the spool lets go");
+        hall.engine().stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn unanswered_completes_are_repeated_and_nothing_is_lost() {
+    for trick in [Trick::Swallow, Trick::Deaf, Trick::Fail, Trick::ApplyAndFail] {
+        for kinds in KINDS {
+            let hall = Hall::new(kinds).await;
+            let upload = hall.create("film").await;
+            let body = bytes(300_000, 9);
+            let parts = [hall.part("film", &upload, 1, &body).await.unwrap()];
+            for puppet in &hall.puppets {
+                puppet.trick(trick);
+            }
+            let first = hall.complete("film", &upload, &parts).await;
+            hall.engine().start_workers();
+            let mut end = first;
+            for _ in 0..200 {
+                if end.is_ok() {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_secs(10)).await;
+                end = hall.complete("film", &upload, &parts).await;
+            }
+            end.unwrap_or_else(|error| panic!("{trick:?} {kinds:?}: {error}"));
+            assert_eq!(hall.world.get("film").await.unwrap(), body, "{trick:?} {kinds:?}");
+            hall.world.settle().await;
+            for i in 0..3 {
+                assert_eq!(hall.world.on_store(i).await, ["film"], "{trick:?} {kinds:?}");
+            }
+            hall.engine().stop().await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn aborted_uploads_leave_nothing() {
+    for kinds in KINDS {
+        let hall = Hall::new(kinds).await;
+        let upload = hall.create("film").await;
+        hall.part("film", &upload, 1, &bytes(1000, 1)).await.unwrap();
+        hall.engine().abort_upload(bucket(), key("film"), upload.clone()).await.unwrap();
+        assert!(matches!(hall.part("film", &upload, 2, b"x").await, Err(UploadError::NoUpload)));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        hall.no_upload_left().await;
+        assert!(hall.world.ledger.upload(&upload).await.unwrap().is_none());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn uploads_survive_a_crash() {
+    let hall = Hall::new(KINDS[2]).await;
+    let upload = hall.create("film").await;
+    let bodies = three_parts();
+    let mut parts = vec![hall.part("film", &upload, 1, &bodies[0]).await.unwrap()];
+    hall.alive.store(false, Ordering::SeqCst);
+    hall.world.ledger.close().await;
+
+    let ledger = Arc::new(Embedded::open_with(hall.world.dir.path(), Mode::Inline, Durability::Process).unwrap());
+    let alive = Arc::new(AtomicBool::new(true));
+    let clock = Arc::new(TokioClock::new(support::START));
+    let setups = hall.puppets.iter().map(|puppet| {
+        let (store, names) = (puppet.seen_by(alive.clone()), NativeNames::default());
+        (puppet.inner.name().clone(), StoreSetup { store, names, settle_ms: 900_000, read_cost: 0.0 })
+    });
+    let engine = Engine::open(hall.world.settings.clone(), clock, ledger.clone(), setups.collect()).await.unwrap();
+    let hall = Hall { world: World { engine, ledger, ..hall.world }, ..hall };
+    for (number, body) in [(2, &bodies[1]), (3, &bodies[2])] {
+        parts.push(hall.part("film", &upload, number, body).await.unwrap());
+    }
+    hall.complete("film", &upload, &parts).await.unwrap();
+    assert_eq!(hall.world.get("film").await.unwrap(), bodies.concat());
+}
+
+/// As S3 has it: what is made of the parts' checksums needs them said again, what is one over all bytes does not.
+#[tokio::test(start_paused = true)]
+async fn a_completion_lists_the_checksums_that_its_upload_is_made_of() {
+    use outlast_rules::ChecksumKind::{Crc32, Crc64nvme, Sha256};
+    let hall = Hall::new(KINDS[0]).await;
+    for (checksum, composite, needed) in [
+        (None, None, false),
+        (Some(Sha256), None, true),
+        (Some(Crc32), None, true),
+        (Some(Crc32), Some(true), true),
+        (Some(Crc32), Some(false), false),
+        (Some(Crc64nvme), None, false),
+    ] {
+        let ask = CreateUploadAsk { bucket: bucket(), key: key("film"), head: Head::default(), checksum, composite };
+        let upload = hall.engine().create_upload(ask).await.unwrap();
+        let body = ClientBody { declared: Declared { compute: checksum, ..Declared::default() }, ..client_body(b"x") };
+        let ask = PutPartAsk { bucket: bucket(), key: key("film"), upload: upload.clone(), number: 1, body };
+        let part = hall.engine().put_part(ask).await.unwrap();
+        let refused = hall.complete("film", &upload, std::slice::from_ref(&part)).await;
+        assert_eq!(
+            matches!(refused, Err(UploadError::PartChecksumMissing { number: 1, .. })),
+            needed,
+            "{checksum:?}, {composite:?}: {refused:?}"
+        );
+        if !needed {
+            continue;
+        }
+        let said = part.checksums.iter().map(|sum| (sum.kind, sum.value.clone())).collect();
+        let ask = CompleteAsk {
+            bucket: bucket(),
+            key: key("film"),
+            upload,
+            parts: vec![(1, part.etag)],
+            part_checksums: [(1, said)].into(),
+            checksum: None,
+            size: None,
+            conditions: Conditions::default(),
+        };
+        hall.engine().complete_upload(ask).await.unwrap();
+    }
+}
