@@ -1,0 +1,281 @@
+//! `POST /admin/…`: long work that an operator asks of the running gateway, told line by line as JSON.
+//!
+//! Each line of the answer is one object: `{"progress": …}` as often as there is something to say, then exactly one
+//! `{"report": …}`, `{"wrong": "words"}` or `{"error": "words"}`. An answer that ends without any was cut. An order that names
+//! what is not there or cannot be is 404 or 400 with the reason in words, or `wrong` where only a store could tell; nothing is
+//! begun.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use outlast_engine::{
+    AdoptError, BucketError, EjectAsk, EjectError, Engine, LeaveAsk, LeaveStep, Progress, UndeleteAsk,
+};
+use outlast_rules::{BucketName, Key, Moment, StoreName};
+use serde::{Deserialize, Serialize};
+use std::convert::Infallible;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// Lines of progress that nobody has read yet; more are dropped, the report never is.
+const LINES_QUEUED: usize = 16;
+
+#[derive(Deserialize)]
+pub(super) struct VerifyOrder {
+    bucket: String,
+    #[serde(default)]
+    deep: bool,
+}
+
+#[derive(Deserialize)]
+pub(super) struct EjectOrder {
+    bucket: String,
+    store: String,
+    #[serde(default)]
+    deep: bool,
+}
+
+#[derive(Deserialize)]
+pub(super) struct AdoptOrder {
+    bucket: String,
+    from: String,
+    #[serde(default)]
+    dry_run: bool,
+}
+
+#[derive(Deserialize)]
+pub(super) struct AcceptOrder {
+    store: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct LeaveOrder {
+    store: String,
+    step: LeaveStep,
+    #[serde(default)]
+    dry_run: bool,
+    accept_risk: Option<u64>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ScrubOrder {
+    bucket: String,
+    store: String,
+}
+
+#[derive(Deserialize)]
+pub(super) struct UndeleteOrder {
+    bucket: String,
+    #[serde(default)]
+    prefix: String,
+    since: Option<Moment>,
+    #[serde(default)]
+    dry_run: bool,
+}
+
+#[derive(Deserialize)]
+pub(super) struct TrashOrder {
+    bucket: String,
+    #[serde(default)]
+    prefix: String,
+    after: Option<Key>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct NoOrder {}
+
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Line<T: Serialize> {
+    Progress(Progress),
+    Report(T),
+    Wrong(String),
+    Error(String),
+}
+
+pub(super) async fn verify(State(engine): State<Arc<Engine>>, Json(order): Json<VerifyOrder>) -> Response {
+    let bucket = match BucketName::parse(&order.bucket) {
+        Ok(bucket) => bucket,
+        Err(error) => return refused(error),
+    };
+    if let Err(BucketError::NoBucket) = engine.head_bucket(bucket.clone()).await {
+        return no_bucket(&bucket);
+    }
+    told(move |progress| async move { engine.verify(&bucket, order.deep, progress).await })
+}
+
+pub(super) async fn eject(State(engine): State<Arc<Engine>>, Json(order): Json<EjectOrder>) -> Response {
+    let (bucket, store) = match (BucketName::parse(&order.bucket), StoreName::parse(&order.store)) {
+        (Ok(bucket), Ok(store)) => (bucket, store),
+        (Err(error), _) | (_, Err(error)) => return refused(error),
+    };
+    if let Err(BucketError::NoBucket) = engine.head_bucket(bucket.clone()).await {
+        return no_bucket(&bucket);
+    }
+    if !engine.has_store(store.as_str()) {
+        return no_store(store.as_str());
+    }
+    let ask = EjectAsk { bucket, store, deep: order.deep };
+    let is_wrong = |error: &EjectError| matches!(error, EjectError::NotPlaced { .. });
+    told_or_wrong(is_wrong, move |progress| async move { engine.eject(ask, progress).await })
+}
+
+pub(super) async fn adopt(State(engine): State<Arc<Engine>>, Json(order): Json<AdoptOrder>) -> Response {
+    let bucket = match BucketName::parse(&order.bucket) {
+        Ok(bucket) => bucket,
+        Err(error) => return refused(error),
+    };
+    let mut sources = order.from.split(',').map(str::trim).filter(|store| !store.is_empty());
+    if let Some(store) = sources.find(|store| !engine.has_store(store)) {
+        return no_store(store);
+    }
+    let is_wrong = |error: &AdoptError| matches!(error, AdoptError::NoNativeBucket(..) | AdoptError::NotPlaced { .. });
+    told_or_wrong(
+        is_wrong,
+        move |progress| async move { engine.adopt(&bucket, &order.from, order.dry_run, progress).await },
+    )
+}
+
+pub(super) async fn accept(State(engine): State<Arc<Engine>>, Json(order): Json<AcceptOrder>) -> Response {
+    let store = match StoreName::parse(&order.store) {
+        Ok(store) => store,
+        Err(error) => return refused(error),
+    };
+    if !engine.has_store(store.as_str()) {
+        return no_store(store.as_str());
+    }
+    told(move |_| async move { engine.accept_store(&store).await })
+}
+
+pub(super) async fn leave(State(engine): State<Arc<Engine>>, Json(order): Json<LeaveOrder>) -> Response {
+    let store = match StoreName::parse(&order.store) {
+        Ok(store) => store,
+        Err(error) => return refused(error),
+    };
+    if !engine.has_store(store.as_str()) {
+        return no_store(store.as_str());
+    }
+    let ask = LeaveAsk { store, step: order.step, dry_run: order.dry_run, accept_risk: order.accept_risk };
+    told(move |progress| async move { engine.leave(ask, progress).await })
+}
+
+pub(super) async fn scrub(State(engine): State<Arc<Engine>>, Json(order): Json<ScrubOrder>) -> Response {
+    let (bucket, store) = match (BucketName::parse(&order.bucket), StoreName::parse(&order.store)) {
+        (Ok(bucket), Ok(store)) => (bucket, store),
+        (Err(error), _) | (_, Err(error)) => return refused(error),
+    };
+    if !engine.has_store(store.as_str()) {
+        return no_store(store.as_str());
+    }
+    if !engine.knows_bucket(&bucket) {
+        return no_bucket(&bucket);
+    }
+    told(move |_| async move { engine.scrub(&store, &bucket).await })
+}
+
+pub(super) async fn undelete(State(engine): State<Arc<Engine>>, Json(order): Json<UndeleteOrder>) -> Response {
+    let bucket = match BucketName::parse(&order.bucket) {
+        Ok(bucket) => bucket,
+        Err(error) => return refused(error),
+    };
+    if let Err(BucketError::NoBucket) = engine.head_bucket(bucket.clone()).await {
+        return no_bucket(&bucket);
+    }
+    let ask = UndeleteAsk { bucket, prefix: order.prefix, since: order.since, dry_run: order.dry_run };
+    told(move |progress| async move { engine.undelete(ask, progress).await })
+}
+
+pub(super) async fn trash(State(engine): State<Arc<Engine>>, Json(order): Json<TrashOrder>) -> Response {
+    let bucket = match BucketName::parse(&order.bucket) {
+        Ok(bucket) => bucket,
+        Err(error) => return refused(error),
+    };
+    // A bucket that was deleted is known for as long as something of it can be brought back.
+    if !engine.knows_bucket(&bucket) {
+        return no_bucket(&bucket);
+    }
+    told(move |_| async move { engine.list_trash(&bucket, &order.prefix, order.after.as_ref()).await })
+}
+
+pub(super) async fn release(State(engine): State<Arc<Engine>>, Json(order): Json<TrashOrder>) -> Response {
+    let bucket = match BucketName::parse(&order.bucket) {
+        Ok(bucket) => bucket,
+        Err(error) => return refused(error),
+    };
+    // A bucket that was deleted is known for as long as something of it can be brought back.
+    if !engine.knows_bucket(&bucket) {
+        return no_bucket(&bucket);
+    }
+    told(move |_| async move { engine.release_trash(&bucket, &order.prefix).await })
+}
+
+pub(super) async fn freeze(State(engine): State<Arc<Engine>>, Json(_): Json<NoOrder>) -> Response {
+    told(move |_| async move { engine.freeze().await })
+}
+
+pub(super) async fn thaw(State(engine): State<Arc<Engine>>, Json(_): Json<NoOrder>) -> Response {
+    told(move |_| async move { engine.thaw().await })
+}
+
+fn no_bucket(bucket: &BucketName) -> Response {
+    (StatusCode::NOT_FOUND, format!("there is no bucket {bucket}\n")).into_response()
+}
+
+fn no_store(store: &str) -> Response {
+    (StatusCode::NOT_FOUND, format!("there is no store {store} in the configuration\n")).into_response()
+}
+
+fn refused(error: impl std::fmt::Display) -> Response {
+    (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response()
+}
+
+/// Runs the work beside the answer. It goes on when the asker goes away: adopting half a bucket helps nobody.
+fn told<T, E, F>(work: impl FnOnce(mpsc::Sender<Progress>) -> F) -> Response
+where
+    T: Serialize + Send + 'static,
+    E: std::fmt::Display + Send + 'static,
+    F: Future<Output = Result<T, E>> + Send + 'static,
+{
+    told_or_wrong(|_| false, work)
+}
+
+/// `is_wrong`: the error says that what was named is not there.
+fn told_or_wrong<T, E, F>(
+    is_wrong: impl Fn(&E) -> bool + Send + 'static,
+    work: impl FnOnce(mpsc::Sender<Progress>) -> F,
+) -> Response
+where
+    T: Serialize + Send + 'static,
+    E: std::fmt::Display + Send + 'static,
+    F: Future<Output = Result<T, E>> + Send + 'static,
+{
+    let (progress, mut lines) = mpsc::channel(LINES_QUEUED);
+    let (sender, answer) = mpsc::channel::<Result<Bytes, Infallible>>(LINES_QUEUED);
+    let work = tokio::spawn(work(progress));
+    tokio::spawn(async move {
+        while let Some(progress) = lines.recv().await {
+            if sender.send(Ok(line(&Line::<T>::Progress(progress)))).await.is_err() {
+                return;
+            }
+        }
+        let last = match work.await {
+            Ok(Ok(report)) => Line::Report(report),
+            Ok(Err(error)) if is_wrong(&error) => Line::Wrong(error.to_string()),
+            Ok(Err(error)) => Line::Error(error.to_string()),
+            Err(join) => Line::Error(format!("the work broke off: {join}")),
+        };
+        // Whoever asked may be gone by now.
+        sender.send(Ok(line(&last))).await.ok();
+    });
+    let stream = futures_util::stream::unfold(answer, |mut answer| async move { Some((answer.recv().await?, answer)) });
+    ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(stream)).into_response()
+}
+
+fn line<T: Serialize>(line: &Line<T>) -> Bytes {
+    let mut text = serde_json::to_vec(line).expect("reports are plain data");
+    text.push(b'\n');
+    text.into()
+}

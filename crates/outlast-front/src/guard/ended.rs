@@ -1,0 +1,132 @@
+//! The answer's body on its way to the client: when it ends, the request has ended. One log line, one count.
+
+use crate::metrics::{Finished, Metrics};
+use crate::trace::Trace;
+use bytes::Bytes;
+use http::Method;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use s3s::{Body, StdError};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::sync::OwnedSemaphorePermit;
+
+/// Request lines have this target, so that they can be filtered apart. s3s logs each failed operation at ERROR under
+/// `s3s::ops`, a 404 too: filter that target (`s3s=off`), these lines say it better.
+pub const LOG_TARGET: &str = "outlast::requests";
+
+/// Holds the request's place among those served at once until the last byte or the client has gone.
+pub struct Answer {
+    body: Body,
+    method: Method,
+    status: u16,
+    received: u64,
+    sent: u64,
+    is_whole: bool,
+    trace: Arc<Trace>,
+    metrics: Arc<Metrics>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Answer {
+    pub fn new(
+        body: Body,
+        method: Method,
+        status: u16,
+        received: u64,
+        trace: Arc<Trace>,
+        metrics: Arc<Metrics>,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Answer {
+        let is_whole = method == Method::HEAD || HttpBody::is_end_stream(&body);
+        Answer { body, method, status, received, sent: 0, is_whole, trace, metrics, _permit: permit }
+    }
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = StdError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, StdError>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
+                self.is_whole = HttpBody::is_end_stream(&self.body);
+            }
+            Poll::Ready(None) => self.is_whole = true,
+            Poll::Ready(Some(Err(_))) | Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        HttpBody::is_end_stream(&self.body)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        HttpBody::size_hint(&self.body)
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        let trace = &self.trace;
+        let took = trace.began.elapsed();
+        let cut = !self.is_whole;
+        let (operation, status) = (trace.operation(), self.status);
+        let (received, sent) = (self.received, self.sent);
+        self.metrics.finish(Finished { operation, status, took, received, sent, cut });
+        let text = |cell: &std::sync::OnceLock<String>| cell.get().cloned().unwrap_or_default();
+        let peer = trace.peer.map(|peer| peer.to_string()).unwrap_or_default();
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    target: LOG_TARGET,
+                    id = trace.id, user = text(&trace.user), peer, method = %self.method, operation,
+                    bucket = text(&trace.bucket), key = text(&trace.key), status, ms = took.as_secs_f64() * 1000.0,
+                    received, sent, source = text(&trace.source), cut,
+                    "request"
+                )
+            };
+        }
+        match status {
+            500.. => line!(warn),
+            _ if cut => line!(warn),
+            400.. => line!(info),
+            _ => line!(debug),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt;
+
+    fn answer(body: Body, metrics: &Arc<Metrics>) -> Answer {
+        metrics.begin();
+        Answer::new(body, Method::GET, 200, 0, Trace::new(None), metrics.clone(), None)
+    }
+
+    fn printed(metrics: &Metrics) -> String {
+        let mut text = String::new();
+        metrics.write(&mut text).expect("a string takes everything");
+        text
+    }
+
+    #[tokio::test]
+    async fn whole_and_cut_bodies_are_told_apart() {
+        let metrics = Arc::new(Metrics::default());
+        let whole = answer(Body::from(Bytes::from_static(b"12345")), &metrics);
+        assert_eq!(whole.collect().await.expect("in memory").to_bytes().len(), 5);
+        let text = printed(&metrics);
+        assert!(text.contains("outlast_s3_sent_bytes_total 5"), "{text}");
+        assert!(text.contains(r#"outlast_s3_requests_total{operation="none",status="200"} 1"#), "{text}");
+        assert!(!text.contains("outlast_s3_bodies_cut_total{"), "{text}");
+        drop(answer(Body::from(Bytes::from_static(b"12345")), &metrics));
+        let text = printed(&metrics);
+        assert!(text.contains(r#"outlast_s3_bodies_cut_total{operation="none"} 1"#), "{text}");
+        assert!(text.contains("outlast_s3_requests_running 0"), "{text}");
+    }
+}

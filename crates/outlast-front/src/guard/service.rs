@@ -1,0 +1,115 @@
+//! The guard's order of questions, from the cheapest to s3s.
+
+use super::ended::Answer;
+use super::expects::Expects;
+use super::{answer, cors::Cors, ignored, limits, signature, whole_body};
+use crate::chunks::Chunked;
+use crate::metrics::Metrics;
+use crate::trace::Trace;
+use http::{HeaderValue, Method, Request, Response, header};
+use s3s::service::S3Service;
+use s3s::{Body, HttpResponse, S3Error, S3ErrorCode, S3Result};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+const CONTENT_SHA256: &str = "x-amz-content-sha256";
+/// How the value begins that says: the body comes in chunks.
+const STREAMING: &[u8] = b"STREAMING-";
+
+/// One for all connections.
+pub struct Guard {
+    s3: S3Service,
+    cors: Cors,
+    metrics: Arc<Metrics>,
+    requests: Arc<Semaphore>,
+    stopping: CancellationToken,
+}
+
+impl Guard {
+    pub fn new(
+        s3: S3Service,
+        cors: Cors,
+        metrics: Arc<Metrics>,
+        requests_max: usize,
+        stopping: CancellationToken,
+    ) -> Guard {
+        let requests = Arc::new(Semaphore::new(requests_max.min(Semaphore::MAX_PERMITS)));
+        Guard { s3, cors, metrics, requests, stopping }
+    }
+
+    /// Never fails: whatever goes wrong is an answer.
+    pub async fn handle(&self, request: Request<Body>, peer: Option<SocketAddr>) -> Response<Answer> {
+        let trace = Trace::new(peer);
+        let (expects, mut request) = Expects::of(request);
+        self.metrics.begin();
+        let head = Seen::of(&request);
+        if let Some(length) = head.length {
+            trace.content_length.get_or_init(|| length);
+        }
+        request.extensions_mut().insert(trace.clone());
+        let (permit, response) = match self.permit() {
+            Ok(permit) => (Some(permit), self.judge(request).await.unwrap_or_else(answer::of_error)),
+            Err(error) => (None, answer::of_error(error)),
+        };
+        let mut response = answer::finish(response, &trace, &head.path, head.method == Method::HEAD).await;
+        if let Some(origin) = &head.origin {
+            self.cors.allow(origin, &head.method, response.headers_mut());
+        }
+        expects.finish(response.headers_mut());
+        if self.stopping.is_cancelled() {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        let status = response.status().as_u16();
+        response.map(|body| {
+            Answer::new(body, head.method, status, head.length.unwrap_or(0), trace, self.metrics.clone(), permit)
+        })
+    }
+
+    fn permit(&self) -> S3Result<OwnedSemaphorePermit> {
+        if self.stopping.is_cancelled() {
+            let words = "Outlast is stopping; ask again in a moment.";
+            return Err(S3Error::with_message(S3ErrorCode::ServiceUnavailable, words));
+        }
+        self.requests.clone().try_acquire_owned().map_err(|_| {
+            S3Error::with_message(S3ErrorCode::SlowDown, "More requests at once than this gateway serves; try again.")
+        })
+    }
+
+    async fn judge(&self, mut request: Request<Body>) -> S3Result<HttpResponse> {
+        limits::check(request.uri(), request.headers())?;
+        if request.method() == Method::OPTIONS {
+            return self.cors.preflight(request.headers());
+        }
+        signature::check(request.method(), request.uri(), request.headers())?;
+        ignored::drop_ignored(&mut request);
+        let request = whole_body::check(request).await?;
+        let framed = request.headers().get(CONTENT_SHA256).is_some_and(|kind| kind.as_bytes().starts_with(STREAMING));
+        let request = if framed { request.map(|body| Body::http_body(Chunked::new(body))) } else { request };
+        match self.s3.call(request).await {
+            Ok(response) => Ok(response),
+            Err(broken) => Err(S3Error::internal_error(broken)),
+        }
+    }
+}
+
+/// What is needed of the request after s3s has taken it.
+struct Seen {
+    method: Method,
+    path: String,
+    origin: Option<HeaderValue>,
+    length: Option<u64>,
+}
+
+impl Seen {
+    fn of(request: &Request<Body>) -> Seen {
+        let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        Seen {
+            method: request.method().clone(),
+            path: request.uri().path().to_owned(),
+            origin: request.headers().get(header::ORIGIN).cloned(),
+            length,
+        }
+    }
+}
