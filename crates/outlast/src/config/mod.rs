@@ -1,0 +1,25 @@
+//! The configuration: raw once, typed ever after, all mistakes together.
+
+mod judge;
+mod load;
+mod mistake;
+mod raw;
+mod secret;
+mod section;
+mod services;
+mod stores;
+mod typed;
+mod units;
+mod world;
+
+#[cfg(test)]
+mod fuzz;
+#[cfg(test)]
+mod tests;
+
+pub use load::{LoadError, Loaded, judge_text, load};
+pub use mistake::{Findings, Look, Weight};
+pub use services::is_this_machine;
+pub use typed::*;
+pub use units::{count_text, duration_text, parse_duration, size_text};
+pub use world::plain_words;

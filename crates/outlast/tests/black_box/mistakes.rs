@@ -1,0 +1,113 @@
+//! A wrong configuration: all of it is told at once, in plain text where no terminal is, and nothing is begun.
+
+use crate::support::Launch;
+use std::fs;
+
+const WRONG: &str = r#"data_dri = "outlast-data"
+
+[s3]
+listen = "9000"
+
+[user.app]
+access_key = "APP"
+secret_key = { env = "SURELY_NOT_SET" }
+
+[user.other]
+access_key = "APP"
+secret_key = "written here"
+
+[store.nas]
+kind = "disk"
+pth = "/srv/objects"
+
+[store.b2]
+kind = "s3"
+endpoint = "s3.example.com"
+region = "eu"
+access_key = { env = "B2_KEY" }
+secret_key = { file = "b2.secret" }
+settle_time = "15"
+
+[defaults]
+stores = ["nas", "b3"]
+min_copies = 3
+"#;
+
+const TOLD: &str = r#"outlast: outlast.toml: 12 mistakes, 1 warning
+outlast.toml:1: error: there is no key or section "data_dri"
+    did you mean "data_dir"?
+outlast.toml:4: error: [s3] listen "9000" is not an address
+    add the address: "127.0.0.1:9000" for this machine, "0.0.0.0:9000" for all
+outlast.toml:8: error: [user.app] secret_key: the environment variable SURELY_NOT_SET is not set
+    export SURELY_NOT_SET=… before the start, or use { file = "…" }
+outlast.toml:11: error: [user.other] has the access key of [user.app]
+    an access key names one user: choose another
+outlast.toml:12: warning: [user.other] secret_key is written into this file in plain
+    use { env = "NAME" } or { file = "path" }, and keep this file readable
+outlast.toml:14: error: [store.nas] has no path
+    add: path = "/srv/objects"
+outlast.toml:16: error: [store.nas] has no key "pth"
+    did you mean "path"?
+outlast.toml:20: error: [store.b2] endpoint "s3.example.com" has no scheme
+    write "https://s3.example.com"
+outlast.toml:22: error: [store.b2] access_key: the environment variable B2_KEY is not set
+    export B2_KEY=… before the start, or use { file = "…" }
+outlast.toml:23: error: [store.b2] secret_key: b2.secret cannot be read: No such file or directory
+    paths are taken from the folder of this file
+outlast.toml:24: error: [store.b2] settle_time is a time like "15m", not "15"
+    15 what? write "15s" for seconds, "15m" for minutes
+outlast.toml:27: error: [defaults] stores names "b3", but there is no [store.b3]
+    did you mean "b2"?
+outlast.toml:28: error: [defaults] min_copies 3 exceeds its 2 stores
+    use min_copies = 2, or add stores
+
+"#;
+
+#[test]
+fn all_are_told_at_once() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    fs::write(dir.path().join("outlast.toml"), WRONG).expect("written");
+    for command in ["serve", "check", "status"] {
+        let output = Launch::new(dir.path()).run(command);
+        assert_eq!(output.status.code(), Some(2), "{command}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), TOLD, "{command}");
+        assert!(output.stdout.is_empty(), "{command}");
+    }
+    let left: Vec<_> = fs::read_dir(dir.path()).expect("readable").map(|e| e.expect("an entry").file_name()).collect();
+    assert_eq!(left, ["outlast.toml"], "nothing was begun");
+}
+
+#[test]
+fn programs_are_told_too() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    fs::write(dir.path().join("outlast.toml"), WRONG).expect("written");
+    let output = Launch::new(dir.path()).args(&["--json"]).run("check");
+    assert_eq!(output.status.code(), Some(2));
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(told["mistakes"].as_array().map(Vec::len), Some(12), "{told}");
+    assert_eq!(told["mistakes"][0]["line"], 1);
+    assert_eq!(told["mistakes"][0]["help"], "did you mean \"data_dir\"?");
+    assert_eq!(told["warnings"][0]["line"], 12);
+    assert_eq!(told["stores"], serde_json::json!([]), "nothing was tried");
+}
+
+#[test]
+fn a_named_file_that_is_not_there() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let output = Launch::new(dir.path()).args(&["--config", "prod.toml"]).run("serve");
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "outlast: the configuration prod.toml cannot be read: No such file or directory\n    \
+         outlast init --config prod.toml writes one\n"
+    );
+    assert_eq!(fs::read_dir(dir.path()).expect("readable").count(), 0, "no trial is made instead");
+}
+
+#[test]
+fn a_wrong_flag_is_usage() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let output = Launch::new(dir.path()).args(&["--lisen", "x"]).run("serve");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--listen"), "it suggests the right one");
+}

@@ -1,0 +1,155 @@
+//! One store of three fails, in each of the ways in which stores fail, under a load that must not notice.
+//!
+//! Three stores of three kinds: moto keeps versions (A), Garage honours next to nothing (C), the disk honours
+//! conditions (B). Two copies are acknowledged, so one store may fail.
+
+use crate::clients::{Load, Progress};
+use crate::fault_proxy::{FaultProxy, Mode};
+use crate::gateway::Launch;
+use crate::peers::{Peer, garage, moto};
+use crate::scene::{Place, Scene, folder};
+
+/// Requests, whole downloads of the large object, and multipart uploads that each act of a play lasts at least.
+const ACT: Progress = Progress { ops: 80, films: 1, uploads: 1, errors: 0 };
+
+/// Plays the load on: as much again as an act has.
+fn act(load: &mut Load) {
+    let from = load.now;
+    load.until(|now| {
+        now.ops >= from.ops + ACT.ops
+            && now.films >= from.films + ACT.films
+            && now.uploads >= from.uploads + ACT.uploads
+    });
+}
+
+/// Well, then with the fault, then well again; `down`: the store and the words of its reason, where it must be seen down.
+fn play(
+    seed: &str,
+    places: &[(&str, Place<'_>)],
+    scene: &Scene,
+    on: impl FnOnce(),
+    off: impl FnOnce(),
+    down: Option<(&str, &str)>,
+) {
+    let mut load = scene.load(seed);
+    act(&mut load);
+    on();
+    act(&mut load);
+    if let Some((store, reason)) = down {
+        scene.until_standing(store, "down", reason);
+        act(&mut load);
+    }
+    off();
+    act(&mut load);
+    scene.judge(&load.end(), places);
+}
+
+fn three<'a>(moto: Place<'a>, garage: Place<'a>) -> [(&'static str, Place<'a>); 3] {
+    [("moto", moto), ("garage", garage), ("disk", Place::Disk("disk"))]
+}
+
+/// moto and Garage, in this folder. None: left out.
+fn peers(dir: &std::path::Path) -> Option<(Peer, Peer)> {
+    Some((moto(dir, "moto")?, garage(dir, "garage")?))
+}
+
+#[test]
+fn nothing_fails() {
+    let dir = folder();
+    let Some((moto, garage)) = peers(dir.path()) else { return };
+    let places = three(Place::S3(&moto), Place::S3(&garage));
+    let Some(scene) = Scene::open(dir.path(), &places) else { return };
+    play("well", &places, &scene, || {}, || {}, None);
+}
+
+#[test]
+fn moto_is_stopped() {
+    let dir = folder();
+    let Some((moto, garage)) = peers(dir.path()) else { return };
+    let places = three(Place::S3(&moto), Place::S3(&garage));
+    let Some(scene) = Scene::open(dir.path(), &places) else { return };
+    play("stopped", &places, &scene, || moto.freeze(), || moto.thaw(), Some(("moto", "")));
+}
+
+#[test]
+fn garage_is_stopped() {
+    let dir = folder();
+    let Some((moto, garage)) = peers(dir.path()) else { return };
+    let places = three(Place::S3(&moto), Place::S3(&garage));
+    let Some(scene) = Scene::open(dir.path(), &places) else { return };
+    play("stopped", &places, &scene, || garage.freeze(), || garage.thaw(), Some(("garage", "")));
+}
+
+#[test]
+fn garage_is_killed() {
+    let dir = folder();
+    let Some((moto, garage)) = peers(dir.path()) else { return };
+    let places = three(Place::S3(&moto), Place::S3(&garage));
+    let Some(scene) = Scene::open(dir.path(), &places) else { return };
+    play("killed", &places, &scene, || garage.kill(), || garage.start(), Some(("garage", "refused")));
+}
+
+/// Its memory is gone with it: it is not believed until somebody says so, and then refilled.
+#[test]
+fn moto_is_emptied() {
+    let dir = folder();
+    let Some((moto, garage)) = peers(dir.path()) else { return };
+    let places = three(Place::S3(&moto), Place::S3(&garage));
+    let Some(scene) = Scene::open(dir.path(), &places) else { return };
+    let mut load = scene.load("emptied");
+    act(&mut load);
+    moto.kill();
+    moto.start();
+    scene.until_standing("moto", "down", "emptied");
+    act(&mut load);
+    assert!(scene.held(&Place::S3(&moto)).is_empty(), "an emptied store is not filled before it is accepted");
+    let accepted = Launch::new(dir.path()).args(&["accept", "moto", "--yes"]).run("store");
+    assert!(accepted.status.success(), "{accepted:?}");
+    act(&mut load);
+    scene.judge(&load.end(), &places);
+}
+
+fn with_fault(seed: &str, mode: Mode, down: Option<&str>) {
+    let dir = folder();
+    let Some((moto, garage)) = peers(dir.path()) else { return };
+    let proxy = FaultProxy::start(&moto.endpoint);
+    let places = three(Place::Through(&proxy, &moto), Place::S3(&garage));
+    let Some(scene) = Scene::open(dir.path(), &places) else { return };
+    let down = down.map(|words| ("moto", words));
+    play(seed, &places, &scene, || proxy.switch(mode), || proxy.switch(Mode::Pass), down);
+}
+
+#[test]
+fn a_store_forbids_everything() {
+    with_fault("403", Mode::Forbid, Some("403"));
+}
+
+#[test]
+fn a_store_is_too_busy() {
+    with_fault("503", Mode::SlowDown, None);
+}
+
+#[test]
+fn a_store_fails_after_applying() {
+    with_fault("500", Mode::FailAfterApplying, None);
+}
+
+#[test]
+fn a_store_cuts_bodies() {
+    with_fault("cut", Mode::CutBodies, None);
+}
+
+#[test]
+fn a_store_hands_out_wrong_bytes() {
+    with_fault("flip", Mode::FlipBits, None);
+}
+
+#[test]
+fn a_store_is_handed_wrong_bytes() {
+    with_fault("flip-way", Mode::FlipBitsOnTheWay, None);
+}
+
+#[test]
+fn a_store_never_answers() {
+    with_fault("silent", Mode::NeverAnswer, Some(""));
+}

@@ -1,0 +1,228 @@
+//! A gateway over three stores with a load on it: what every fault is played on, and what must hold afterwards.
+
+use crate::clients::{ACCESS_KEY, Load, Report, SECRET_KEY, Slowest, ask, good, python, script};
+use crate::fault_proxy::FaultProxy;
+use crate::gateway::{Gateway, Launch};
+use crate::peers::Peer;
+use crate::tools::tool;
+use crate::waiting::until_ok;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// What a client may wait for the first byte of an answer, in seconds, whatever happens to one store.
+const FIRST_BYTE_MAX: f64 = 1.0;
+/// And for anything, afterwards.
+const PAUSE_MAX: f64 = 2.0;
+/// How many times longer than alone a process takes beside this load and nothing else: the load and the servers want more
+/// than two processors (1.9 to 3.2 measured on a quiet machine). Beyond it others have part in the machine, and its seconds
+/// are shorter.
+const SLOWDOWN_OF_THE_LOAD: f64 = 3.0;
+/// Where files lie in memory, on every Linux.
+const MEMORY: &str = "/dev/shm";
+/// Everything that is owed is paid within this, after the fault: marks settle first, the way back is ramped.
+const PAID_MAX: Duration = Duration::from_secs(120);
+/// The bucket of the load.
+pub const BUCKET: &str = "load";
+
+/// Where a store of the configuration lies.
+pub enum Place<'a> {
+    S3(&'a Peer),
+    /// With this proxy between.
+    Through(&'a FaultProxy, &'a Peer),
+    /// An Azure account.
+    Azure(&'a Peer),
+    /// Google Cloud Storage, without credentials.
+    Gcs(&'a Peer),
+    /// A folder beside the configuration.
+    Disk(&'a str),
+}
+
+/// A configuration with these stores, quick enough in giving up that a test sees marks settle.
+pub fn configuration(places: &[(&str, Place<'_>)], defaults: &str) -> String {
+    let mut text = format!(
+        "[user.app]\naccess_key = \"{ACCESS_KEY}\"\nsecret_key = \"{SECRET_KEY}\"\n\
+         [timeouts]\nconnect = \"1s\"\nfirst_byte = \"8s\"\nidle = \"8s\"\nrequest = \"9s\"\ncommit = \"5s\"\n\
+         [canary]\nevery = \"2s\"\n[log]\nfilter = \"info,outlast_engine=debug,s3s=off\"\n[defaults]\n{defaults}"
+    );
+    for (name, place) in places {
+        let (peer, endpoint) = match place {
+            Place::Disk(path) => {
+                text.push_str(&format!("[store.{name}]\nkind = \"disk\"\npath = \"{path}\"\n"));
+                continue;
+            }
+            Place::Azure(peer) => {
+                text.push_str(&format!(
+                    "[store.{name}]\nkind = \"azure\"\nendpoint = \"{}\"\npath_style = true\naccount = \"{}\"\n\
+                     account_key = \"{}\"\nsettle_time = \"10s\"\n",
+                    peer.endpoint, peer.access_key, peer.secret_key
+                ));
+                continue;
+            }
+            Place::Gcs(peer) => {
+                text.push_str(&format!(
+                    "[store.{name}]\nkind = \"gcs\"\nendpoint = \"{}\"\nproject = \"tests\"\nsettle_time = \"10s\"\n",
+                    peer.endpoint
+                ));
+                continue;
+            }
+            Place::S3(peer) => (peer, &peer.endpoint),
+            Place::Through(proxy, peer) => (peer, &proxy.endpoint),
+        };
+        text.push_str(&format!(
+            "[store.{name}]\nkind = \"s3\"\nendpoint = \"{endpoint}\"\nregion = \"{}\"\naccess_key = \"{}\"\n\
+             secret_key = \"{}\"\nsettle_time = \"10s\"\n",
+            peer.region, peer.access_key, peer.secret_key
+        ));
+    }
+    text
+}
+
+/// For a play that is timed: in memory where that can be, for a build that has just written gigabytes makes every fsync of
+/// a disk wait, and no store of the play has part in that.
+pub fn folder() -> tempfile::TempDir {
+    tempfile::tempdir_in(MEMORY).or_else(|_| tempfile::tempdir()).expect("a temporary folder")
+}
+
+/// A running gateway in a folder of its own.
+pub struct Scene {
+    pub dir: PathBuf,
+    pub gateway: Gateway,
+    pub python: PathBuf,
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let status = ask(&self.gateway.admin, "/status.json").unwrap_or_else(|why| why);
+            eprintln!("--- how the gateway stood at the failure ---\n{status}");
+        }
+    }
+}
+
+impl Scene {
+    /// Serves with these stores, and with the bucket of the load. None: something is not installed, and left out.
+    pub fn open(dir: &Path, places: &[(&str, Place<'_>)]) -> Option<Scene> {
+        let python = python()?;
+        for (_, place) in places {
+            if let Place::Disk(path) = place {
+                fs::create_dir_all(dir.join(path)).expect("made");
+            }
+        }
+        fs::write(dir.join("outlast.toml"), configuration(places, "min_copies = 2\n")).expect("written");
+        let gateway = Launch::new(dir).serve();
+        let scene = Scene { dir: dir.to_owned(), gateway, python };
+        scene.boto(&format!("s3.create_bucket(Bucket='{BUCKET}')"));
+        Some(scene)
+    }
+
+    /// Lines of Python with a client `s3` of the gateway. What they print.
+    pub fn boto(&self, lines: &str) -> String {
+        let text = format!("{}\n{lines}", include_str!("client.py"));
+        good(script(&self.python, &text, &[&self.gateway.s3, ACCESS_KEY, SECRET_KEY]).current_dir(&self.dir))
+    }
+
+    pub fn load(&self, seed: &str) -> Load {
+        Load::start(&self.python, &self.gateway, BUCKET, seed)
+    }
+
+    pub fn status(&self) -> serde_json::Value {
+        let body = ask(&self.gateway.admin, "/status.json").expect("the gateway answers");
+        serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}"))
+    }
+
+    /// What the status says of one store.
+    pub fn store(&self, name: &str) -> serde_json::Value {
+        let status = self.status();
+        let stores = status["stores"].as_array().expect("stores");
+        stores.iter().find(|store| store["name"] == name).expect("it is configured").clone()
+    }
+
+    /// Until the store is said to stand so, and for a reason that has these words.
+    pub fn until_standing(&self, name: &str, standing: &str, words: &str) {
+        until_ok(Duration::from_secs(30), || {
+            let store = self.store(name);
+            let so = store["standing"] == standing && store["reason"].as_str().is_some_and(|said| said.contains(words));
+            if so { Ok(()) } else { Err(format!("{name} is not {standing} for {words:?}: {store}")) }
+        });
+    }
+
+    /// Until every store is up, nothing is owed, undecided or spooled.
+    pub fn until_paid(&self) {
+        until_ok(PAID_MAX, || {
+            let status = self.status();
+            let stores = status["stores"].as_array().expect("stores");
+            let well = stores.iter().all(|store| store["standing"] == "up" && store["owed_objects"] == 0);
+            let paid = well && status["undecided"] == 0 && status["spool"]["objects"] == 0;
+            if paid { Ok(()) } else { Err(format!("{status:#}")) }
+        });
+    }
+
+    /// What this store holds of the load's bucket, asked without us.
+    pub fn held(&self, place: &Place<'_>) -> BTreeMap<String, String> {
+        let text = include_str!("holdings.py");
+        let said = match place {
+            Place::Disk(path) => {
+                let folder = self.dir.join(path).join(BUCKET).display().to_string();
+                good(&mut script(&self.python, text, &["disk", &folder]))
+            }
+            Place::Azure(peer) => return in_container(peer),
+            Place::Gcs(peer) => good(&mut script(&self.python, text, &["gcs", &peer.endpoint, BUCKET])),
+            Place::S3(peer) | Place::Through(_, peer) => {
+                let args = ["s3", &peer.endpoint, peer.access_key, peer.secret_key, peer.region, BUCKET];
+                good(&mut script(&self.python, text, &args))
+            }
+        };
+        serde_json::from_str(&said).expect("JSON")
+    }
+
+    /// No client saw anything, and every store holds everything under plain names.
+    pub fn judge(&self, report: &Report, places: &[(&str, Place<'_>)]) {
+        tell(report);
+        assert!(report.errors.is_empty(), "clients saw errors: {:#?}", report.errors);
+        let shorter = (report.slowdown / SLOWDOWN_OF_THE_LOAD).max(1.0);
+        let slower = |max: f64| move |(_, took): &(&String, &Slowest)| took.s > max * shorter;
+        let late: Vec<_> = report.first_byte.iter().filter(slower(FIRST_BYTE_MAX)).collect();
+        assert!(late.is_empty(), "first bytes after more than {FIRST_BYTE_MAX} s: {late:?}");
+        let paused: Vec<_> = report.pause.iter().filter(slower(PAUSE_MAX)).collect();
+        assert!(paused.is_empty(), "pauses of more than {PAUSE_MAX} s: {paused:?}");
+        self.until_paid();
+        for (name, place) in places {
+            let held = self.held(place);
+            let differs = |key: &&String| held.get(*key) != report.keys.get(*key);
+            let keys: Vec<_> = held.keys().chain(report.keys.keys()).filter(differs).collect();
+            assert!(keys.is_empty(), "{name} differs from what was written in {keys:?}");
+        }
+    }
+}
+
+/// rclone reads it with its own client for Azure.
+fn in_container(peer: &Peer) -> BTreeMap<String, String> {
+    let remote = format!(
+        ":azureblob,account={},key='{}',endpoint='{}/{}':{BUCKET}",
+        peer.access_key, peer.secret_key, peer.endpoint, peer.access_key
+    );
+    let mut rclone = Command::new(tool("rclone", "bin/rclone").expect("the load's own client is beside it"));
+    rclone.args(["--config=/dev/null", "hashsum", "SHA-256", "--download", "--exclude=/.outlast/**"]).arg(remote);
+    let said = good(&mut rclone);
+    let line = |line: &str| line.split_once("  ").map(|(hash, key)| (key.to_owned(), hash.to_owned()));
+    said.lines().map(|text| line(text).unwrap_or_else(|| panic!("{text:?} is no hash and key"))).collect()
+}
+
+fn tell(report: &Report) {
+    let worst = |table: &BTreeMap<String, Slowest>| {
+        let worst = table.iter().max_by(|a, b| a.1.s.total_cmp(&b.1.s));
+        worst.map_or("-".to_owned(), |(op, took)| format!("{:.3} s ({op}, {:.1} s in)", took.s, took.at))
+    };
+    eprintln!(
+        "{} requests, {} MB; slowest first byte {}; longest pause {}; the machine took {:.2} times as long; {:?}",
+        report.ops.values().sum::<u64>(),
+        report.bytes / 1_000_000,
+        worst(&report.first_byte),
+        worst(&report.pause),
+        report.slowdown,
+        report.ops
+    );
+}

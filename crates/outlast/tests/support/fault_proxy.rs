@@ -1,0 +1,206 @@
+//! A proxy of the test in front of a real store, whose behaviour is switched while it runs. It passes heads on as they
+//! are, `Host` too, so that what was signed is what arrives.
+
+use bytes::Bytes;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Frame, Incoming};
+use hyper::header::CONTENT_TYPE;
+use hyper::http::response::Parts;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode, Uri};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::thread::JoinHandle;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+/// What the store behind does from now on, as far as its client can see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Pass,
+    /// 403 AccessDenied to every request: a key was revoked, an account suspended.
+    Forbid,
+    /// 503 SlowDown to every request; nothing is applied.
+    SlowDown,
+    /// What changes something is done and then answered with a 500.
+    FailAfterApplying,
+    /// A body of an object ends in its middle, with its connection.
+    CutBodies,
+    /// One bit in the middle of each body of an object is another.
+    FlipBits,
+    /// One bit in the middle of each body of an object that is sent is another when it arrives.
+    FlipBitsOnTheWay,
+    /// Requests are taken and never answered.
+    NeverAnswer,
+}
+
+type Out = BoxBody<Bytes, io::Error>;
+type Upstream = Client<HttpConnector, Out>;
+
+/// A running proxy. Dropped, it closes all its connections.
+pub struct FaultProxy {
+    pub endpoint: String,
+    mode: Arc<Mutex<Mode>>,
+    end: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl FaultProxy {
+    /// In front of `http://host:port`.
+    pub fn start(endpoint: &str) -> FaultProxy {
+        let target = endpoint.strip_prefix("http://").expect("plain http").to_owned();
+        let mode = Arc::new(Mutex::new(Mode::Pass));
+        let (end, ended) = oneshot::channel();
+        let (say, hear) = std::sync::mpsc::channel();
+        let shared = mode.clone();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async {
+                let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+                say.send(listener.local_addr().expect("bound")).expect("somebody waits for it");
+                tokio::select! {
+                    _ = ended => {}
+                    () = accept(listener, target, shared) => {}
+                }
+            });
+        });
+        let address: SocketAddr = hear.recv().expect("it listens");
+        FaultProxy { endpoint: format!("http://{address}"), mode, end: Some(end), thread: Some(thread) }
+    }
+
+    /// For every request that comes from now on.
+    pub fn switch(&self, mode: Mode) {
+        *self.mode.lock().expect("nobody panics with it") = mode;
+    }
+}
+
+impl Drop for FaultProxy {
+    fn drop(&mut self) {
+        if let (Some(end), Some(thread)) = (self.end.take(), self.thread.take()) {
+            // A thread that has panicked no longer listens, and has said why.
+            let _ = end.send(());
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, target: String, mode: Arc<Mutex<Mode>>) {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    let upstream: Upstream = Client::builder(TokioExecutor::new()).build(connector);
+    loop {
+        let Ok((stream, _)) = listener.accept().await else { continue };
+        stream.set_nodelay(true).expect("a TCP socket");
+        let (upstream, target, mode) = (upstream.clone(), target.clone(), mode.clone());
+        let service = service_fn(move |request| {
+            let mode = *mode.lock().expect("nobody panics with it");
+            answer(request, upstream.clone(), target.clone(), mode)
+        });
+        // A connection that breaks is what the client is to live with.
+        tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    upstream: Upstream,
+    target: String,
+    mode: Mode,
+) -> io::Result<Response<Out>> {
+    match mode {
+        Mode::Forbid => return refuse(request, StatusCode::FORBIDDEN, "AccessDenied").await,
+        Mode::SlowDown => return refuse(request, StatusCode::SERVICE_UNAVAILABLE, "SlowDown").await,
+        Mode::NeverAnswer => std::future::pending::<()>().await,
+        Mode::Pass | Mode::FailAfterApplying | Mode::CutBodies | Mode::FlipBits | Mode::FlipBitsOnTheWay => {}
+    }
+    let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
+    let of_object = *request.method() == Method::GET && is_object(request.uri());
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let uri: Uri = format!("http://{target}{path}").parse().expect("it was one before");
+    let puts = *request.method() == Method::PUT && is_object(request.uri());
+    let (mut head, body) = request.into_parts();
+    head.uri = uri;
+    let body = match mode {
+        Mode::FlipBitsOnTheWay if puts => {
+            let whole = body.collect().await.map_err(io::Error::other)?.to_bytes();
+            Full::new(flipped(&whole)).map_err(|never| match never {}).boxed()
+        }
+        _ => body.map_err(io::Error::other).boxed(),
+    };
+    let answered = upstream.request(Request::from_parts(head, body)).await.map_err(io::Error::other)?;
+    match mode {
+        Mode::FailAfterApplying if changes => {
+            // Applied to the end, whatever the answer is.
+            answered.into_body().collect().await.map_err(io::Error::other)?;
+            Ok(error_answer(StatusCode::INTERNAL_SERVER_ERROR, "InternalError"))
+        }
+        Mode::CutBodies | Mode::FlipBits if of_object && answered.status().is_success() => {
+            let (head, body) = answered.into_parts();
+            let whole = body.collect().await.map_err(io::Error::other)?.to_bytes();
+            Ok(if mode == Mode::CutBodies { cut(head, whole) } else { flip(head, whole) })
+        }
+        _ => Ok(answered.map(|body| body.map_err(io::Error::other).boxed())),
+    }
+}
+
+/// `/bucket/key`, and no question about it.
+fn is_object(uri: &Uri) -> bool {
+    let key = uri.path().trim_start_matches('/').split_once('/').map_or("", |(_, key)| key);
+    let asks = uri.query().unwrap_or_default();
+    !key.is_empty() && !["uploadId", "tagging", "acl"].iter().any(|word| asks.contains(word))
+}
+
+async fn refuse(request: Request<Incoming>, status: StatusCode, code: &str) -> io::Result<Response<Out>> {
+    // Read to its end, as a server does that answers what it was asked.
+    request.into_body().collect().await.map_err(io::Error::other)?;
+    Ok(error_answer(status, code))
+}
+
+fn error_answer(status: StatusCode, code: &str) -> Response<Out> {
+    let text = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>said by the test</Message>\
+         <RequestId>0</RequestId></Error>"
+    );
+    let body = Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed();
+    let answer = Response::builder().status(status).header(CONTENT_TYPE, "application/xml").body(body);
+    answer.expect("a good answer")
+}
+
+/// The first half, and then nothing: the promised length is not reached, so the connection ends.
+fn cut(head: Parts, whole: Bytes) -> Response<Out> {
+    let half = whole.slice(..whole.len() / 2);
+    Response::from_parts(head, BodyExt::boxed(Pieces([Ok(half), Err(io::Error::other("cut by the test"))].into())))
+}
+
+fn flip(head: Parts, whole: Bytes) -> Response<Out> {
+    Response::from_parts(head, BodyExt::boxed(Pieces([Ok(flipped(&whole))].into())))
+}
+
+fn flipped(whole: &Bytes) -> Bytes {
+    let mut bytes = whole.to_vec();
+    let middle = bytes.len() / 2;
+    if let Some(byte) = bytes.get_mut(middle) {
+        *byte ^= 1;
+    }
+    bytes.into()
+}
+
+/// A body of these pieces, and nothing said about its length beyond its head.
+struct Pieces(VecDeque<io::Result<Bytes>>);
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut std::task::Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        Poll::Ready(self.0.pop_front().map(|piece| piece.map(Frame::data)))
+    }
+}
