@@ -1,0 +1,97 @@
+//! What a run is asked to do, what it did, and how to see a broken promise again.
+
+use crate::asking::Counts;
+use crate::world::World;
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// One run.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Decides the load, the moments of the kills, and what they hit.
+    pub seed: u64,
+    pub rounds: u32,
+    pub world: World,
+    /// The servers of third parties, as `cargo xtask test` installs them; only the mixed world needs them.
+    pub tools: PathBuf,
+    /// The binary.
+    pub program: PathBuf,
+    /// An empty folder, left as it is.
+    pub dir: PathBuf,
+    /// In the mixed world no round begins after this; None: all do. For machines of which nobody knows how fast they are.
+    pub time_max: Option<Duration>,
+    /// One line per round on stdout.
+    pub told: bool,
+}
+
+/// A seed that is another one each time, short enough to be typed.
+pub fn any_seed() -> u64 {
+    u64::from(SmallRng::from_os_rng().random::<u32>())
+}
+
+/// What was done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub kills: u32,
+    pub writes: u64,
+    pub deletes: u64,
+    pub uploads: u64,
+    pub reads: u64,
+    /// Writes whose request was under way when the gateway was killed.
+    pub unanswered: u64,
+    /// Requests that were refused while something was broken on purpose.
+    pub refused: u64,
+    /// What was done to the gateway and its stores, kills included.
+    pub blows: u32,
+    /// Of the rounds, how many ended with a deep comparison.
+    pub compared: u32,
+}
+
+impl Tally {
+    pub(crate) fn of(done: &Counts) -> Tally {
+        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Tally {
+            writes: of(&done.writes),
+            deletes: of(&done.deletes),
+            uploads: of(&done.uploads),
+            reads: of(&done.reads),
+            unanswered: of(&done.unanswered),
+            refused: of(&done.refused),
+            ..Tally::default()
+        }
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Tally { kills, writes, deletes, uploads, reads, unanswered, refused, blows, compared } = self;
+        write!(
+            f,
+            "{kills} kills, {writes} writes, {uploads} multipart uploads, {deletes} deletes, {reads} checked reads, \
+             {unanswered} writes without an answer, {compared} deep comparisons"
+        )?;
+        if *blows > 0 { write!(f, ", {blows} blows, {refused} requests refused meanwhile") } else { Ok(()) }
+    }
+}
+
+/// A promise that was not kept, and how to see it again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    pub seed: u64,
+    pub round: u32,
+    pub world: &'static str,
+    pub what: Vec<String>,
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Broken { seed, round, world, what } = self;
+        writeln!(f, "seed {seed}, round {round}:")?;
+        what.iter().try_for_each(|line| writeln!(f, "  {line}"))?;
+        write!(f, "again: cargo xtask torture --seed {seed} --rounds {round} --world {world}")
+    }
+}

@@ -1,0 +1,214 @@
+//! Rounds of blows under load: heal, wait until nothing is owed, and compare every acknowledged write with what the gateway
+//! says and what each store holds.
+
+use crate::asking::{BUCKET, Shared, Stop};
+use crate::blows::Blow;
+use crate::client::{Ask, Connection};
+use crate::compare;
+use crate::gateway::Gateway;
+use crate::ground::Ground;
+use crate::plan::{Broken, Plan, Tally};
+use crate::worker::Worker;
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+/// Clients at once: enough that a group commit carries several writes.
+const CLIENTS: u32 = 4;
+/// Before the first blow.
+const BEFORE_MS: std::ops::Range<u64> = 200..1_500;
+/// What was dated ahead by a clock that jumped, the second looks after it, and a store's way back.
+const CATCH_UP_MAX: Duration = Duration::from_secs(150);
+
+/// The rounds of a plan.
+///
+/// # Errors
+/// A promise is broken, or the servers do not start.
+pub(crate) async fn rounds(plan: &Plan) -> Result<Tally, Broken> {
+    let broken = |round: u32, what: Vec<String>| Broken { seed: plan.seed, round, world: plan.world.name(), what };
+    let begun = Instant::now();
+    let mut siege = Siege::begin(plan).await.map_err(|why| broken(0, vec![why]))?;
+    for round in 1..=plan.rounds {
+        if plan.time_max.is_some_and(|max| begun.elapsed() > max) {
+            println!("the time is over before round {round} of {}", plan.rounds);
+            break;
+        }
+        if let Err(mut what) = siege.round(round).await {
+            what.push(format!("the end of its log:\n{}", siege.ground.log()));
+            return Err(broken(round, what));
+        }
+    }
+    Ok(siege.tally())
+}
+
+struct Siege<'a> {
+    plan: &'a Plan,
+    /// Before the ground that it stands on: it goes first.
+    gateway: Option<Gateway>,
+    ground: Ground,
+    shared: Arc<Shared>,
+    workers: Vec<Worker>,
+    chance: SmallRng,
+    kills: u32,
+    blows: u32,
+    compared: u32,
+}
+
+impl<'a> Siege<'a> {
+    async fn begin(plan: &'a Plan) -> Result<Siege<'a>, String> {
+        let ground = Ground::set(&plan.program, &plan.tools, &plan.dir).await?;
+        let gateway = ground.launch.start().await?;
+        let made = Connection::new(&gateway.s3, &ground.account).ask(Ask::put(BUCKET, "", bytes::Bytes::new())).await;
+        let made = made.map_err(|lost| format!("CreateBucket: {lost}"))?;
+        if !made.is_good() {
+            return Err(format!("CreateBucket: {} {}", made.status, made.text()));
+        }
+        for what in &ground.left_out {
+            println!("LEFT OUT   {what}");
+        }
+        let shared = Arc::new(Shared::default());
+        let worker = |number| Worker::new(number, plan.seed, &shared, &gateway.s3, &ground.account).light();
+        Ok(Siege {
+            plan,
+            workers: (0..CLIENTS).map(worker).collect(),
+            shared: shared.clone(),
+            chance: SmallRng::seed_from_u64(plan.seed),
+            gateway: Some(gateway),
+            ground,
+            kills: 0,
+            blows: 0,
+            compared: 0,
+        })
+    }
+
+    async fn round(&mut self, round: u32) -> Result<(), Vec<String>> {
+        let begun = Instant::now();
+        let able = self.ground.able();
+        let count = if self.chance.random_bool(0.4) { 2 } else { 1 };
+        let blows: Vec<Blow> = (0..count).map(|_| Blow::draw(&mut self.chance, able)).collect();
+        let said = blows.iter().map(Blow::to_string).collect::<Vec<_>>().join(", then ");
+        let named = |mut what: Vec<String>| {
+            what.insert(0, said.clone());
+            what
+        };
+        self.under_blows(&blows).await.map_err(named)?;
+        let healed_ms = begun.elapsed().as_millis();
+        self.read_all().await.map_err(named)?;
+        let caught_up_ms = self.compare().await.map_err(named)?;
+        if self.plan.told {
+            println!("round {round}: {said}: healed at {healed_ms} ms, all paid {caught_up_ms} ms later, compared");
+        }
+        Ok(())
+    }
+
+    /// Load, blows, and everything well again.
+    async fn under_blows(&mut self, blows: &[Blow]) -> Result<(), Vec<String>> {
+        let one = |why: String| vec![why];
+        self.shared.dying.store(false, Ordering::SeqCst);
+        self.shared.resting.store(false, Ordering::SeqCst);
+        self.shared.rough.store(true, Ordering::SeqCst);
+        let mut clients = JoinSet::new();
+        for mut worker in self.workers.drain(..) {
+            clients.spawn(async move {
+                let outcome = worker.work().await;
+                (worker, outcome)
+            });
+        }
+        sleep(Duration::from_millis(self.chance.random_range(BEFORE_MS))).await;
+        for blow in blows {
+            self.blows += 1;
+            if *blow == Blow::KillGateway {
+                self.kill();
+            }
+            self.ground.strike(*blow, self.gateway.as_ref()).await.map_err(one)?;
+            sleep(Duration::from_millis(blow.lasts_ms(&mut self.chance))).await;
+        }
+        // Half of the time it has to start while its stores are as they are, and now and then it dies in that.
+        while self.gateway.is_none() && self.chance.random_bool(0.5) {
+            let starting = self.ground.launch.spawn().map_err(one)?;
+            sleep(Duration::from_millis(self.chance.random_range(0..1_500))).await;
+            drop(starting);
+            self.kills += 1;
+        }
+        self.ground.heal(self.gateway.as_ref()).await.map_err(one)?;
+        self.shared.resting.store(true, Ordering::SeqCst);
+        let mut wrong = Vec::new();
+        while let Some(ended) = clients.join_next().await {
+            match ended {
+                Ok((worker, outcome)) => {
+                    self.workers.push(worker);
+                    wrong.extend(outcome.err());
+                }
+                Err(error) => wrong.push(format!("a client ended: {error}")),
+            }
+        }
+        // In the order of their numbers, so that a seed draws the same again.
+        self.workers.sort_by_key(Worker::number);
+        if !wrong.is_empty() {
+            return Err(wrong);
+        }
+        if self.gateway.is_none() {
+            let gateway = self.ground.launch.start().await.map_err(one)?;
+            for worker in &mut self.workers {
+                worker.turn_to(&gateway.s3, &self.ground.account);
+            }
+            self.gateway = Some(gateway);
+        }
+        self.shared.rough.store(false, Ordering::SeqCst);
+        self.shared.dying.store(false, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn kill(&mut self) {
+        self.shared.dying.store(true, Ordering::SeqCst);
+        if let Some(gateway) = self.gateway.take() {
+            gateway.kill();
+            self.kills += 1;
+        }
+    }
+
+    /// At once, while undecided writes are still being resolved: a store that has what was acknowledged is there.
+    async fn read_all(&mut self) -> Result<(), Vec<String>> {
+        let mut wrong = Vec::new();
+        let keys = self.shared.oracle.all().into_keys();
+        for (key, number) in keys.zip((0..self.workers.len()).cycle()) {
+            match self.workers[number].read(&key).await {
+                Ok(()) => {}
+                Err(Stop::Killed | Stop::Refused) => wrong.push(format!("GET {key}: the gateway ended by itself")),
+                Err(Stop::Broken(why)) => wrong.push(format!("after all is well again: {why}")),
+            }
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+    }
+
+    /// How long the catch-up took, milliseconds.
+    async fn compare(&mut self) -> Result<u128, Vec<String>> {
+        let begun = Instant::now();
+        let Some(gateway) = &self.gateway else { return Err(vec!["no gateway runs".to_owned()]) };
+        gateway.caught_up_within(CATCH_UP_MAX).await.map_err(|why| vec![why])?;
+        let caught_up_ms = begun.elapsed().as_millis();
+        let mut connection = Connection::new(&gateway.s3, &self.ground.account);
+        let truths = compare::through_gateway(&mut connection, &self.shared.oracle).await?;
+        let mut wrong = Vec::new();
+        for (name, folder) in &self.ground.disks {
+            wrong.extend(compare::plain_files(name, &folder.join(BUCKET), &truths));
+        }
+        for (name, peer) in [("garage", &self.ground.garage), ("moto", &self.ground.moto)] {
+            let mut connection = Connection::new(&peer.address, &peer.account);
+            wrong.extend(compare::plain_objects(name, &mut connection, &truths).await);
+        }
+        // All is well, so a write is taken.
+        let written = self.workers[0].write_one().await;
+        wrong.extend(written.err().map(|stop| format!("a write after all is well: {stop:?}")));
+        self.compared += 1;
+        if wrong.is_empty() { Ok(caught_up_ms) } else { Err(wrong) }
+    }
+
+    fn tally(&self) -> Tally {
+        Tally { kills: self.kills, blows: self.blows, compared: self.compared, ..Tally::of(&self.shared.done) }
+    }
+}

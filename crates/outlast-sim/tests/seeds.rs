@@ -1,0 +1,35 @@
+//! Seeds in pieces that run beside each other. A failed one is run again with the command that it prints.
+
+use outlast_sim::{Detail, Plan, run};
+
+const PIECES: u64 = 10;
+/// What half a minute of two cores can run; `cargo xtask sim` runs more.
+const SEEDS: u64 = 100;
+
+fn piece(n: u64) {
+    let seeds = n * SEEDS / PIECES..(n + 1) * SEEDS / PIECES;
+    let failed: Vec<String> = seeds
+        .filter_map(|seed| {
+            let why = run(&Plan::of(seed), Detail::Clients).failure?;
+            Some(format!("seed {seed}: {why}\n    cargo xtask sim --seed {seed}"))
+        })
+        .collect();
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+macro_rules! pieces {
+    ($($name:ident $n:literal),*) => { $(#[test] fn $name() { piece($n); })* };
+}
+
+pieces!(seeds_0 0, seeds_1 1, seeds_2 2, seeds_3 3, seeds_4 4, seeds_5 5, seeds_6 6, seeds_7 7, seeds_8 8, seeds_9 9);
+
+/// Nothing but the seed decides: not a thread, not the clock, not the order of a table.
+#[test]
+fn the_same_seed_is_the_same_run() {
+    for seed in [3, 4, 8, 11, 200] {
+        let (first, second) = (run(&Plan::of(seed), Detail::Clients), run(&Plan::of(seed), Detail::Clients));
+        assert_eq!(first.trace, second.trace, "seed {seed} ran otherwise the second time");
+        assert_eq!(first.print, second.print, "seed {seed} called its stores otherwise the second time");
+        assert!(first.trace.len() > 100, "seed {seed} did nothing");
+    }
+}
