@@ -94,8 +94,8 @@ pub(crate) enum There {
     Ours(Found),
     /// An older write of ours, or the adopted or stripped copy of one that we know.
     Older(Found),
-    /// A write of ours with a higher seq.
-    Newer,
+    /// A write of ours with a higher seq: the truth since, or one that was rolled back and landed late.
+    Newer(Found),
     /// Somebody else's object.
     Foreign(Found),
 }
@@ -117,7 +117,7 @@ pub(crate) fn judge(
     Ok(match &found.dress.stamp {
         Some(stamp) if stamp.is_of(entry.write, name, entry.size) && found.size == entry.size => There::Ours(found),
         Some(stamp) if stamp.name == name => match stamp.seq {
-            Some(seq) if seq > entry.seq => There::Newer,
+            Some(seq) if seq > entry.seq => There::Newer(found),
             _ => There::Older(found),
         },
         Some(_) => There::Foreign(found),
@@ -228,6 +228,14 @@ impl Call {
         Ok(state.newest_seq().is_none_or(|seq| seq <= self.entry.seq))
     }
 
+    /// A copy of a write that the ledger knows to have been rolled back, and nothing newer than this write: it is no truth,
+    /// however high its seq, and this store is owed this write until it has it.
+    async fn was_rolled_back(&self, engine: &Arc<Engine>, found: &Found) -> Result<bool, LedgerError> {
+        let Some(stamp) = &found.dress.stamp else { return Ok(false) };
+        let rolled_back = engine.ledger.rolled_back(&self.bucket, &self.key).await?;
+        Ok(rolled_back.iter().any(|(write, _)| *write == stamp.write) && self.is_newest(engine).await?)
+    }
+
     /// HEAD; the fence for what is there, or why no call follows.
     async fn look(
         &mut self,
@@ -261,7 +269,8 @@ impl Call {
                 report.seen = Some(Seen { write: Some(self.entry.write), pin: Some(pin.clone()) });
                 return Ok(Err(End::Done(pin)));
             }
-            There::Newer => {
+            There::Newer(found) if self.was_rolled_back(engine, &found).await? => Some(found.pin.etag),
+            There::Newer(_) => {
                 report.answered.extend(report.outstanding.take());
                 return Ok(Err(End::Superseded));
             }
