@@ -67,7 +67,7 @@ fn the_ledger_is_gone_and_everything_is_found_again() {
     }
     let places = [("one", Place::Disk("one")), ("two", Place::Disk("two")), ("three", Place::Disk("three"))];
     let text = configuration(&places, "min_copies = 2\n") + "\n[ledger]\nship_every = \"1s\"\n";
-    fs::write(here.join("outlast.toml"), text).expect("written");
+    fs::write(here.join("outlast.toml"), &text).expect("written");
     let gateway = Launch::new(here).serve();
     let Some(aws) = Aws::new(here, &gateway.s3, ACCESS_KEY, SECRET_KEY) else { return };
     let large: Vec<u8> = (0..20_000_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 16) as u8).collect();
@@ -83,8 +83,14 @@ fn the_ledger_is_gone_and_everything_is_found_again() {
     assert_eq!(running.status.code(), Some(3), "{}", said(&running));
     assert!(said(&running).contains("in use"), "{}", said(&running));
     until_told(&gateway);
+    let (ended, _) = gateway.end(Signal::TERM);
+    assert!(ended.success(), "{ended}");
+    let slowly = text.replace("ship_every = \"1s\"", "ship_every = \"1h\"");
+    fs::write(here.join("outlast.toml"), slowly).expect("written");
+    let gateway = Launch::new(here).serve();
+    let aws = Aws::new(here, &gateway.s3, ACCESS_KEY, SECRET_KEY).expect("it was there before");
     let before = seen(here, &gateway, true);
-    // One more that the ledger has told nobody of.
+    // One more that the ledger has told nobody of: it tells when it starts, and then in an hour.
     fs::write(here.join("note.txt"), "the last words").expect("written");
     aws.good(&["s3", "cp", "note.txt", "s3://photos/notes/last.txt"]);
     assert_eq!(gateway.end(Signal::KILL).0.code(), None, "killed where it stood");
@@ -105,6 +111,7 @@ fn the_ledger_is_gone_and_everything_is_found_again() {
     assert_eq!((&done["objects"], &done["tombstones"], &done["epoch"]), (&4.into(), &1.into(), &2.into()), "{done:#}");
     assert_eq!((&done["asked"], &done["entries_from_stores"]), (&1.into(), &1.into()), "{done:#}");
 
+    fs::write(here.join("outlast.toml"), text).expect("written");
     let gateway = Launch::new(here).serve();
     let aws = Aws::new(here, &gateway.s3, ACCESS_KEY, SECRET_KEY).expect("it was there before");
     aws.good(&["s3", "cp", "s3://photos/notes/last.txt", "back.txt"]);
