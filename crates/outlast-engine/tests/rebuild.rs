@@ -273,6 +273,33 @@ async fn of_two_deletes_on_one_page_the_later_counts() {
     hall.nothing_is_lost(&anew, &format!("{report:#?}")).await;
 }
 
+/// Killed after its ledger was whole and before it took its place: asked again it is done, whatever lies on the stores now. When
+/// another rebuild has begun meanwhile, its ledger is over.
+#[tokio::test(start_paused = true)]
+async fn a_rebuild_that_is_done_is_not_done_again() {
+    let mut hall = Hall::new(&B3).await;
+    hall.put("k", bytes(100, 1)).await;
+    hall.lose().await;
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = Arc::new(Embedded::open_with(dir.path(), Mode::Inline, Durability::Process).unwrap());
+    let run = async || {
+        let (reach, clock) = hall.reach();
+        let survey = reach.survey(&BTreeSet::new()).await.unwrap();
+        let (told, _) = tokio::sync::mpsc::channel(1);
+        Rebuild::new(reach, survey, hall.ask(None), ledger.clone(), clock, told).run().await
+    };
+    let first = run().await.unwrap();
+    for puppet in &hall.puppets {
+        let native = At::new("photos", "k");
+        let put = puppet.inner.put(&native, &PutSpec::default(), Body::Whole(bytes(7, 7).into())).await;
+        put.expect("somebody writes past the gateway");
+    }
+    assert_eq!(run().await.unwrap(), first);
+    hall.rebuild(None).await;
+    let over = run().await.expect_err("another rebuild has begun");
+    assert!(matches!(&over, RebuildError::Refused(words) if words.contains("another rebuild")), "{over}");
+}
+
 /// With what was told, nothing differs for clients, and nothing has to be asked for where ETags or versions are given once.
 #[tokio::test(start_paused = true)]
 async fn what_was_told_needs_only_listings() {

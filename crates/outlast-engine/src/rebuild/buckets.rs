@@ -161,9 +161,8 @@ impl Found {
     }
 }
 
-/// Records that nobody can read are told like names that nobody can.
 pub(super) fn take_in(noted: Noted, report: &mut RebuildReport) {
     report.records += noted.records;
     report.records_read += noted.read;
-    report.unreadable.take_in(noted.unreadable);
+    report.unreadable_records.take_in(noted.unreadable);
 }

@@ -5,12 +5,13 @@ use super::reach::{Reach, RebuildError};
 use super::report::Named;
 use crate::records::{Kept, KeptWrite, Life, TombRecord};
 use crate::seats::Seat;
+use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use outlast_ledger::{Change, Ledger};
 use outlast_rules::{BucketName, Epoch, Key, Moment, RESERVED_PREFIX, Seq, Turn, WriteId};
-use outlast_store::At;
+use outlast_store::{At, Fault};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +47,14 @@ struct BucketRecord {
     bucket: BucketName,
     incarnation: u64,
     seq: Seq,
+}
+
+/// What a page of records adds to the ledger, not yet committed.
+#[derive(Default)]
+struct Batch {
+    changes: Vec<Change>,
+    /// The newest turn of each fact among them: two records of one key may come on one page, in either order.
+    newest: HashMap<String, Turn>,
 }
 
 /// What came of reading them.
@@ -115,7 +124,7 @@ impl Notes<'_> {
                 (name, kept)
             });
             let mut kept = kept.buffered(READS_AT_ONCE);
-            let mut batch = Vec::new();
+            let mut batch = Batch::default();
             while let Some((name, one)) = kept.next().await {
                 noted.records += 1;
                 match one? {
@@ -128,8 +137,8 @@ impl Notes<'_> {
                     Err(why) => noted.unreadable.add(|| format!("{name} on {}: {why}", seat.name)),
                 }
             }
-            if !batch.is_empty() {
-                self.ledger.commit(batch).await?;
+            if !batch.changes.is_empty() {
+                self.ledger.commit(batch.changes).await?;
             }
             match page.next {
                 Some(next) => after = Some(next),
@@ -152,10 +161,10 @@ impl Notes<'_> {
                 return Ok(Ok((vec![(kept, self.recalled)], false)));
             }
         }
-        let at = At::new(native, name);
-        let what = format!("get {native}/{name}");
-        let read = || seat.read_small(&at, None, RECORD_BYTES_MAX, RECORD_DEADLINE);
-        let (_, bytes) = seat.ask(&what, read).await?;
+        let bytes = match record_bytes(seat, native, name).await? {
+            Ok(bytes) => bytes,
+            Err(why) => return Ok(Err(why)),
+        };
         let parsed = if name.contains("/order/") { self.of_order(name, &bytes) } else { self.of_tomb(name, &bytes) };
         Ok(parsed.map(|records| (records, true)).map_err(|error| error.to_string()))
     }
@@ -186,31 +195,38 @@ impl Notes<'_> {
         epoch: Epoch,
         was_read: bool,
         noted: &mut Noted,
-        batch: &mut Vec<Change>,
+        batch: &mut Batch,
     ) -> Result<(), RebuildError> {
         if was_read {
-            batch.push(kept.change());
+            batch.changes.push(kept.change());
         }
         let record = kept.name.strip_prefix(RESERVED_PREFIX).and_then(|rest| rest.strip_prefix("tomb/"));
         let record = record.and_then(WriteId::parse);
         for line in &kept.writes {
             let turn = Turn { epoch, seq: line.seq };
             noted.newest = noted.newest.max(line.seq.0);
-            let (name, value) = match record {
-                // A Complete that was asked for again has a record for each try.
-                None if order_of(self.ledger, line.write).await?.is_some_and(|known| known >= turn) => continue,
-                None => (order_fact(line.write), serde_json::to_string(&turn)),
-                Some(record) => {
-                    let name = tomb_fact(&kept.bucket, line.key.as_str());
-                    let known =
-                        self.ledger.fact(&name).await?.and_then(|text| serde_json::from_str::<Tomb>(&text).ok());
-                    if known.is_some_and(|known| known.turn >= turn) {
-                        continue;
-                    }
-                    (name, serde_json::to_string(&Tomb { write: line.write, turn, record }))
+            // A Complete that was asked for again has a record for each try, and a key one for each delete.
+            let name = match record {
+                None => order_fact(line.write),
+                Some(_) => tomb_fact(&kept.bucket, line.key.as_str()),
+            };
+            let known = match batch.newest.get(&name) {
+                Some(turn) => Some(*turn),
+                None if record.is_none() => order_of(self.ledger, line.write).await?,
+                None => {
+                    let fact = self.ledger.fact(&name).await?;
+                    fact.and_then(|text| serde_json::from_str::<Tomb>(&text).ok()).map(|tomb| tomb.turn)
                 }
             };
-            batch.push(Change::SetFact { name, value: value.expect("numbers and ids are plain data") });
+            if known.is_some_and(|known| known >= turn) {
+                continue;
+            }
+            let value = match record {
+                None => serde_json::to_string(&turn),
+                Some(record) => serde_json::to_string(&Tomb { write: line.write, turn, record }),
+            };
+            batch.newest.insert(name.clone(), turn);
+            batch.changes.push(Change::SetFact { name, value: value.expect("numbers and ids are plain data") });
         }
         Ok(())
     }
@@ -226,10 +242,11 @@ impl Notes<'_> {
                 for copy in page.copies {
                     noted.records += 1;
                     noted.read += 1;
-                    let at = At::new(&home, &copy.key);
-                    let read = || seat.read_small(&at, None, RECORD_BYTES_MAX, RECORD_DEADLINE);
-                    let (_, bytes) = seat.ask(&format!("get {home}/{}", copy.key), read).await?;
-                    match serde_json::from_slice::<BucketRecord>(&bytes) {
+                    let read = record_bytes(seat, &home, &copy.key).await?;
+                    let record = read.and_then(|bytes| {
+                        serde_json::from_slice::<BucketRecord>(&bytes).map_err(|error| error.to_string())
+                    });
+                    match record {
                         Ok(record) => {
                             noted.newest = noted.newest.max(record.seq.0);
                             let end = (record.incarnation, Turn { epoch: record.epoch, seq: record.seq });
@@ -240,7 +257,7 @@ impl Notes<'_> {
                             let newest = ends.entry(record.bucket).or_insert(end);
                             *newest = (*newest).max(end);
                         }
-                        Err(error) => noted.unreadable.add(|| format!("{} on {}: {error}", copy.key, seat.name)),
+                        Err(why) => noted.unreadable.add(|| format!("{} on {}: {why}", copy.key, seat.name)),
                     }
                 }
                 match page.next {
@@ -250,5 +267,16 @@ impl Notes<'_> {
             }
         }
         Ok(ends)
+    }
+}
+
+/// The inner error: the store answers, and it is no record. Another store's copy may be, so this one stops nothing.
+async fn record_bytes(seat: &Seat, native: &str, name: &str) -> Result<Result<Bytes, String>, RebuildError> {
+    let at = At::new(native, name);
+    let read = || seat.read_small(&at, None, RECORD_BYTES_MAX, RECORD_DEADLINE);
+    match seat.ask(&format!("get {native}/{name}"), read).await {
+        Ok((_, bytes)) => Ok(Ok(bytes)),
+        Err(error) if matches!(error.fault, Fault::BadAnswer | Fault::NoKey) => Ok(Err(error.to_string())),
+        Err(error) => Err(error.into()),
     }
 }

@@ -62,7 +62,7 @@ impl Reach {
 }
 
 /// Worth asking again: nobody answered, or the store said that it could not now.
-fn may_pass(fault: Fault) -> bool {
+pub(super) fn may_pass(fault: Fault) -> bool {
     !matches!(
         fault,
         Fault::NoKey | Fault::NoBucket | Fault::Denied | Fault::Precondition | Fault::Unsupported | Fault::BadRequest
@@ -75,9 +75,17 @@ impl Seat {
     where
         F: Future<Output = Answer<T>>,
     {
+        self.ask_for(ASK_DEADLINE, what, ask).await
+    }
+
+    /// The same with another time for each attempt.
+    pub(crate) async fn ask_for<T, F>(&self, deadline: Duration, what: &str, ask: impl Fn() -> F) -> Answer<T>
+    where
+        F: Future<Output = Answer<T>>,
+    {
         let mut wait = ASK_AGAIN;
         for attempt in 1.. {
-            match self.in_time(what, ASK_DEADLINE, ask()).await {
+            match self.in_time(what, deadline, ask()).await {
                 Err(error) if attempt < ASKS_MAX && may_pass(error.fault) => {
                     tracing::info!("{error}: asking again in {} ms", wait.as_millis());
                     tokio::time::sleep(wait).await;

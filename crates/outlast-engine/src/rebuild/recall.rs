@@ -1,6 +1,6 @@
 //! What was shipped of the ledger, read back into a new one. Never believed by itself: the stores are asked afterwards.
 
-use super::reach::{Reach, RebuildError};
+use super::reach::{Reach, RebuildError, may_pass};
 use super::survey::segments_of;
 use crate::seats::Seat;
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use outlast_ledger::{
     open_segment, rows_of, segments_to_read,
 };
 use outlast_rules::{Epoch, Moment};
-use outlast_store::At;
+use outlast_store::{At, Fault};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -103,6 +103,9 @@ async fn shelves(reach: &Reach) -> Result<Shelves, RebuildError> {
     Ok(shelves)
 }
 
+/// A segment's head and rows, if any copy of it was believed, and in words the copies that were not.
+type Opened = (Option<(SegmentHead, Vec<u8>)>, Vec<String>);
+
 struct Reader<'a> {
     installation: &'a str,
     key: &'a SegmentKey,
@@ -118,7 +121,8 @@ impl Reader<'_> {
         let waiting: Vec<SegmentName> = names.iter().filter(|name| !is_done(name)).copied().collect();
         let mut opened = stream::iter(waiting.into_iter().map(|name| async move { (name, self.open(name).await) }))
             .buffered(SEGMENTS_AHEAD);
-        while let Some((name, (found, lines))) = opened.next().await {
+        while let Some((name, opened)) = opened.next().await {
+            let (found, lines) = opened?;
             for line in lines {
                 place.recall.tell(line);
             }
@@ -175,19 +179,28 @@ impl Reader<'_> {
         Ok(self.ledger.commit(batch).await?)
     }
 
-    /// From the first store whose bytes are believed; and in words, what was not.
-    async fn open(&self, name: SegmentName) -> (Option<(SegmentHead, Vec<u8>)>, Vec<String>) {
-        let mut lines = Vec::new();
+    /// From the first store whose bytes are believed; and in words, what was not. An error: no store has such bytes, and one
+    /// that may has not answered.
+    async fn open(&self, name: SegmentName) -> Result<Opened, RebuildError> {
+        let (mut lines, mut silent) = (Vec::new(), None);
         for seat in self.shelves.get(&name).into_iter().flatten() {
             match read_segment(seat, name).await {
                 Ok(bytes) => match open_segment(self.key, self.installation, name, &bytes) {
-                    Ok(opened) => return (Some(opened), lines),
+                    Ok(opened) => return Ok((Some(opened), lines)),
                     Err(error) => lines.push(format!("{name} on {}: {error}", seat.name)),
                 },
-                Err(error) => lines.push(error.to_string()),
+                Err(error) => {
+                    lines.push(error.to_string());
+                    if may_pass(error.fault) && error.fault != Fault::BadAnswer {
+                        silent = Some(error);
+                    }
+                }
             }
         }
-        (None, lines)
+        match silent {
+            Some(error) => Err(error.into()),
+            None => Ok((None, lines)),
+        }
     }
 }
 
@@ -195,5 +208,5 @@ async fn read_segment(seat: &Seat, name: SegmentName) -> outlast_store::Answer<B
     let at = At::new(seat.home(), name.to_string());
     let what = format!("get {name}");
     let read = || seat.read_small(&at, None, SEGMENT_BYTES_MAX, SEGMENT_DEADLINE);
-    seat.ask(&what, read).await.map(|(_, bytes)| bytes)
+    seat.ask_for(SEGMENT_DEADLINE, &what, read).await.map(|(_, bytes)| bytes)
 }

@@ -73,6 +73,9 @@ pub struct RebuildReport {
     pub foreign: Named,
     /// Names that no client could have asked for.
     pub unreadable: Named,
+    /// Copies of records that cannot be read: what only they tell, a delete say, is missing.
+    #[serde(default)]
+    pub unreadable_records: Named,
     /// Uploads that clients had begun and not completed. They begin anew.
     pub uploads: u64,
     pub by_clocks: ByClocks,
@@ -95,7 +98,9 @@ pub struct ByClocks {
 impl RebuildReport {
     /// Is everything as it was when the ledger was lost, as far as anybody can know?
     pub fn is_whole(&self) -> bool {
-        self.without_copy.count == 0 && self.by_clocks.newest.count == 0 && self.by_clocks.buckets.count == 0
+        [&self.without_copy, &self.unreadable_records, &self.by_clocks.newest, &self.by_clocks.buckets]
+            .iter()
+            .all(|found| found.count == 0)
     }
 
     pub(crate) fn take_in(&mut self, other: RebuildReport) {
@@ -114,6 +119,7 @@ impl RebuildReport {
         self.rolled_back += other.rolled_back;
         self.foreign.take_in(other.foreign);
         self.unreadable.take_in(other.unreadable);
+        self.unreadable_records.take_in(other.unreadable_records);
         self.by_clocks.unchanged += other.by_clocks.unchanged;
         self.by_clocks.modified += other.by_clocks.modified;
         self.by_clocks.newest.take_in(other.by_clocks.newest);

@@ -4,7 +4,7 @@ use super::beginning::{Begun, wait_out};
 use super::buckets::{Found, Natives, Seen, names, take_in};
 use super::listing::Listing;
 use super::notes::{Noted, Notes};
-use super::reach::{Reach, RebuildError};
+use super::reach::{Reach, RebuildError, may_pass};
 use super::recall::recall;
 use super::report::RebuildReport;
 use super::survey::{Survey, marker_of};
@@ -24,6 +24,8 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 const STATE_FACT: &str = "rebuild.state";
+/// The report, in the ledger that is whole: a rebuild that was killed before its ledger took its place finds it done.
+const REPORT_FACT: &str = "rebuilt";
 /// Facts of a rebuild on its way; the finished ledger has none.
 const OWN_FACTS: &str = "rebuild.";
 /// Keys that are weighed at once: as many HEADs hide a store's latency. Memory: these keys, and a batch.
@@ -100,6 +102,9 @@ impl Rebuild {
     /// # Errors
     /// A store does not answer; another rebuild has begun. Run it again: it goes on.
     pub async fn run(mut self) -> Result<RebuildReport, RebuildError> {
+        if let Some(report) = self.finished().await? {
+            return Ok(report);
+        }
         let mut state = self.begin().await?;
         self.recall(&mut state).await?;
         let natives = self.reach.natives(&self.told_buckets(&state).await?).await?;
@@ -114,6 +119,26 @@ impl Rebuild {
         }
         state.report.keys_ms += started.elapsed().as_millis() as u64;
         self.finish(state).await
+    }
+
+    /// What a rebuild of this ledger reported that came to its end. A ledger that was recalled brings the report of the rebuild
+    /// that had made the lost one; until this one ends, its state lies beside it.
+    async fn finished(&mut self) -> Result<Option<RebuildReport>, RebuildError> {
+        if self.ledger.fact(STATE_FACT).await?.is_some() {
+            return Ok(None);
+        }
+        let report = self.ledger.fact(REPORT_FACT).await?;
+        let report: Option<RebuildReport> = report.and_then(|text| serde_json::from_str(&text).ok());
+        let Some((report, epoch)) = report.and_then(|report| report.epoch.map(|epoch| (report, epoch))) else {
+            return Ok(None);
+        };
+        // What was found then is true as long as no other rebuild has begun: its epoch keeps every gateway from writing.
+        self.survey.epoch = epoch;
+        let token = self.ledger.fact("epoch.token").await?.unwrap_or_default();
+        if !report.dry_run {
+            self.reach.is_still_ours(&self.survey, &token, Begun::Yes).await?;
+        }
+        Ok(Some(report))
     }
 
     /// The epoch first; then nothing of an old gateway may be on its way any more.
@@ -266,7 +291,12 @@ impl Rebuild {
         let (mut versioned, mut listings) = (BTreeSet::new(), Vec::new());
         for seat in &found.on {
             let native = seat.names.native(name);
-            let keeps = seat.ask("ask for versions", || seat.store.keeps_versions(&native)).await.unwrap_or(false);
+            let keeps = match seat.ask("ask for versions", || seat.store.keeps_versions(&native)).await {
+                Ok(keeps) => keeps,
+                Err(error) if may_pass(error.fault) => return Err(error.into()),
+                // A store that does not know the question keeps none.
+                Err(_) => false,
+            };
             if keeps {
                 versioned.insert(seat.name.clone());
             }
@@ -367,6 +397,7 @@ impl Rebuild {
             set("installation", self.survey.installation.clone()),
             set("epoch", self.survey.epoch.0.to_string()),
             set("epoch.token", self.ask.token.clone()),
+            set(REPORT_FACT, serde_json::to_string(&state.report).expect("a report is plain data")),
             Change::RaiseSeq { to: Seq(state.newest + SEQ_MARGIN) },
             Change::DropFact { name: STATE_FACT.into() },
         ];

@@ -81,9 +81,9 @@ impl fmt::Display for SegmentName {
 }
 
 impl SegmentName {
-    /// None: no name of a segment.
-    pub fn parse(name: &str) -> Option<SegmentName> {
-        let rest = name.strip_prefix(RESERVED_PREFIX)?.strip_prefix(SEGMENT_FOLDER)?;
+    /// None: no name of a segment. Each segment has one name: what reads like it and is spelled otherwise is none of ours.
+    pub fn parse(text: &str) -> Option<SegmentName> {
+        let rest = text.strip_prefix(RESERVED_PREFIX)?.strip_prefix(SEGMENT_FOLDER)?;
         let (numbers, kind) = rest.split_once('.')?;
         let (epoch, number) = numbers.split_once('-')?;
         let kind = match kind {
@@ -92,7 +92,7 @@ impl SegmentName {
             end => SegmentKind::SnapshotEnd { first: hex(end.strip_prefix("snapshot-end-")?)? },
         };
         let name = SegmentName { epoch: Epoch(hex(epoch)?), number: hex(number)?, kind };
-        Some(name)
+        (name.to_string() == text).then_some(name)
     }
 }
 

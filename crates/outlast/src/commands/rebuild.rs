@@ -11,7 +11,7 @@ use crate::source::Source;
 use crate::trial::Make;
 use crate::wire::{engine_settings, in_use_words};
 use crate::{ledger_key, orders, stores};
-use outlast_engine::{Clock, Reach, Rebuild, RebuildAsk, RebuildReport, Setups, Survey, SystemClock};
+use outlast_engine::{Clock, Reach, Rebuild, RebuildAsk, RebuildError, RebuildReport, Setups, Survey, SystemClock};
 use outlast_ledger::{Embedded, Ledger, LedgerError, Mode};
 use outlast_rules::StoreName;
 use std::collections::BTreeSet;
@@ -69,8 +69,8 @@ pub async fn run(args: &RebuildArgs, source: &Source) -> Result<Ending, Failure>
     if args.dry_run {
         remove(&dir)?;
     } else {
-        put_in_place(config, &dir)?;
         keep_report(config, &report)?;
+        put_in_place(config, &dir)?;
     }
     tell(args, config, &report);
     Ok(if report.is_whole() { Ending::Good } else { Ending::Differs })
@@ -102,7 +102,11 @@ async fn work(
     };
     bar.end();
     ended.map_err(|error| {
-        Failure::differs(format!("{error}\n    what was found so far is kept: the same command goes on from there"))
+        let then = match error {
+            RebuildError::Refused(_) => "what was found so far is kept in data_dir/ledger.rebuilding: remove that to begin anew",
+            _ => "what was found so far is kept: the same command goes on from there",
+        };
+        Failure::differs(format!("{error}\n    {then}"))
     })
 }
 
@@ -334,7 +338,12 @@ fn words(report: &RebuildReport) -> String {
     some("buckets that clocks decide", clocks.buckets.count, &clocks.buckets.first);
     some("on fewer places than wanted, until catch-up has paid", report.below_min.count, &report.below_min.first);
     some("not ours, left alone", report.foreign.count, &report.foreign.first);
-    some("unreadable names and records", report.unreadable.count, &report.unreadable.first);
+    some("unreadable names", report.unreadable.count, &report.unreadable.first);
+    some(
+        "unreadable records (what only they told is missing)",
+        report.unreadable_records.count,
+        &report.unreadable_records.first,
+    );
     some("ETags that no store keeps, made anew", report.etags_made, &[]);
     some("copies of writes that had been rolled back, not counted", report.rolled_back, &[]);
     some("uploads that clients have to begin anew", report.uploads, &[]);
