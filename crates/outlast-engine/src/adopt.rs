@@ -2,11 +2,10 @@
 //! what lies there is not touched.
 
 use crate::adopt_report::{AdoptError, AdoptReport};
-use crate::compare::CompareError;
 use crate::engine::Engine;
 use crate::native_bucket::Gate;
 use crate::seats::Seat;
-use crate::side_by_side::{Beside, SideBySide};
+use crate::side_by_side::{Beside, CompareError, SideBySide};
 use crate::verify::Progress;
 use futures_util::stream::StreamExt;
 use outlast_ledger::{Bucket, BucketState, Change, LedgerError};
@@ -123,8 +122,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Native buckets on the other stores. One that cannot be made now is made by nobody else, so it is an error. What the
-    /// sources' ETags tell must be known before they are compared.
+    /// Native buckets on the other stores. One that cannot be made now is made by nobody else, so it is an error. The sources are
+    /// not probed: nothing is written there, and what their ETags tell is what their kind promises.
     async fn make_room(self: &Arc<Self>, sources: &[Arc<Seat>], bucket: &BucketName) -> Result<(), AdoptError> {
         for seat in self.seats_taking(bucket) {
             let native = seat.names.native(bucket);
@@ -198,7 +197,7 @@ impl Engine {
             report.unreadable(key);
             return Ok(None);
         };
-        let entry = match entry {
+        let entry = match entry.map(|(_, entry)| entry) {
             None => {
                 report.listed(sources, &copies);
                 return Ok(Some(Ask { key, known: None, on: copies.iter().map(Option::is_some).collect() }));

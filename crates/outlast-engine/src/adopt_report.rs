@@ -4,7 +4,7 @@ use crate::native_bucket::NativeError;
 use crate::owed::Owed;
 use crate::seats::Seat;
 use outlast_ledger::LedgerError;
-use outlast_rules::{BucketName, Key, NameError, StoreName};
+use outlast_rules::{BucketName, Key, StoreName};
 use outlast_store::{ListedCopy, StoreError};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -126,7 +126,7 @@ pub enum AdoptError {
     NotPlaced { store: StoreName, bucket: BucketName },
     #[error("{0} has no native bucket {1}")]
     NoNativeBucket(StoreName, String),
-    #[error("the bucket {0} is served already; only keys that its ledger does not know were found on the store")]
+    #[error("the bucket {0} is served already: nothing was changed")]
     Serving(BucketName),
     #[error("the bucket {0} is being adopted already; ask again when that has ended")]
     Running(BucketName),
@@ -139,8 +139,6 @@ pub enum AdoptError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    #[error(transparent)]
-    Name(#[from] NameError),
 }
 
 impl From<NativeError> for AdoptError {

@@ -1,9 +1,11 @@
 //! The walk-away proof: one store beside the ledger, each key until it is certain, counted and digested in one pass.
 
-use crate::compare::{Beside, CompareError, Comparison};
+use crate::compare::{Beside, Comparison};
+use crate::digest::hex;
 use crate::engine::Engine;
 use crate::reading::Reading;
 use crate::seats::{Operation, Seat};
+use crate::side_by_side::CompareError;
 use crate::signing::{Signed, Signer, SigningError};
 use crate::verify::Progress;
 use futures_util::StreamExt;
@@ -261,7 +263,7 @@ impl Look<'_> {
     }
 
     /// This store's copy alone, as a stream, every block compared; else what is wrong with it.
-    async fn read(&self, key: &Key, entry: &Entry, found: &Found) -> Result<Result<Content, String>, LedgerError> {
+    async fn read(&self, key: &Key, entry: &Entry, found: &Found) -> Result<Result<Content, String>, EjectError> {
         if let Some(header) = lacks_header(&entry.head, &found.dress.head) {
             return Ok(Err(format!("{header} is not as it was written")));
         }
@@ -272,15 +274,9 @@ impl Look<'_> {
         let mut alone = entry.clone();
         alone.holders.retain(|store, _| store == &self.seat.name);
         let reading = Reading::new(self.engine, bucket, key, Arc::new(alone), digests, false, (0, entry.size));
-        let mut bytes = reading.stream();
         let mut hash = Sha256::new();
-        while let Some(piece) = bytes.next().await {
-            match piece {
-                Ok(piece) => hash.update(&piece),
-                Err(error) => return Ok(Err(error.to_string())),
-            }
-        }
-        Ok(Ok(Content { sha256: hex(hash), digested }))
+        let whole = reading.judge(|piece| hash.update(piece)).await?;
+        Ok(whole.map(|()| Content { sha256: hex(&hash.finalize()), digested }))
     }
 }
 
@@ -340,13 +336,9 @@ impl Tally {
     fn end(self, now: outlast_rules::Moment) -> EjectReport {
         let mut report = self.report;
         report.ended = now;
-        report.listing_sha256 = hex(self.listing);
-        report.content_sha256 = report.deep.then(|| hex(self.content));
+        report.listing_sha256 = hex(&self.listing.finalize());
+        report.content_sha256 = report.deep.then(|| hex(&self.content.finalize()));
         report.complete = report.holds_everything();
         report
     }
-}
-
-fn hex(hash: Sha256) -> String {
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

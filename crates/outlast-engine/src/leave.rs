@@ -134,21 +134,20 @@ impl Engine {
         }
         match ask.step {
             LeaveStep::Undo => self.take_back(&seat).await?,
-            LeaveStep::Drain => {
+            LeaveStep::Drain | LeaveStep::Remove => {
                 self.begin_draining(&seat).await?;
                 self.owe_elsewhere(&seat.name).await?;
                 self.restate_records(&seat.name).await?;
-                report.done = self.wait_until_moved(&seat, &report, &progress).await?;
-                return Ok(report);
-            }
-            LeaveStep::Remove => {
-                self.begin_draining(&seat).await?;
-                self.owe_elsewhere(&seat.name).await?;
-                self.restate_records(&seat.name).await?;
-                self.let_go(&seat, report.at_risk).await?;
             }
         }
-        report.done = true;
+        report.done = match ask.step {
+            LeaveStep::Undo => true,
+            LeaveStep::Drain => self.wait_until_moved(&seat, &report, &progress).await?,
+            LeaveStep::Remove => {
+                self.let_go(&seat, report.at_risk).await?;
+                true
+            }
+        };
         Ok(report)
     }
 
@@ -235,7 +234,8 @@ impl Engine {
     /// From the commit on nothing new goes there; writes that were planned before it have ended when this returns.
     async fn begin_draining(&self, seat: &Seat) -> Result<(), LedgerError> {
         if self.leaving.of(&seat.name).is_none() {
-            self.ledger.commit(vec![Leaving::change(&seat.name, Some(Departure::Draining))]).await?;
+            let stays_away = Change::DropFact { name: returning_fact(&seat.name) };
+            self.ledger.commit(vec![Leaving::change(&seat.name, Some(Departure::Draining)), stays_away]).await?;
             self.leaving.set(&seat.name, Some(Departure::Draining));
             self.note("draining", format!("{}: it gets no new copies, and the others what it holds", seat.name)).await;
         }
@@ -245,14 +245,23 @@ impl Engine {
         Ok(())
     }
 
-    /// After a restart: what was to be owed is owed. Nobody waits for it.
-    pub(crate) async fn go_on_draining(self: Arc<Self>) {
-        for store in self.seats.keys() {
-            if self.leaving.of(store) != Some(Departure::Draining) || self.stopping.is_cancelled() {
-                continue;
+    /// After a restart: what was to be owed is owed, to the others or to a store that is used again. Nobody waits for it.
+    pub(crate) async fn go_on_departures(self: Arc<Self>) {
+        for (store, seat) in &self.seats {
+            if self.stopping.is_cancelled() {
+                return;
             }
-            if let Err(error) = self.owe_elsewhere(store).await {
-                tracing::error!(%store, "draining stands still: {error}");
+            let owed = match self.leaving.of(store) {
+                Some(Departure::Draining) => self.owe_elsewhere(store).await,
+                Some(Departure::Removed) => Ok(()),
+                None => match self.ledger.fact(&returning_fact(store)).await {
+                    Ok(Some(_)) => self.owe_returned(seat).await,
+                    Ok(None) => Ok(()),
+                    Err(error) => Err(error),
+                },
+            };
+            if let Err(error) = owed {
+                tracing::error!(%store, "what its leaving or its return owes is not written down: {error}");
             }
         }
     }
@@ -396,20 +405,30 @@ impl Engine {
         Ok(report)
     }
 
-    /// Whatever it holds is looked at, key by key: right copies count again, the rest is written anew or removed.
+    /// Whatever it holds is looked at, key by key: right copies count again, the rest is written anew or removed. It is used from
+    /// the first step on; that the rest is still to be owed is written down with it.
     async fn take_back(self: &Arc<Self>, seat: &Arc<Seat>) -> Result<(), LedgerError> {
-        self.ledger.commit(vec![Leaving::change(&seat.name, None)]).await?;
+        let begun = Change::SetFact { name: returning_fact(&seat.name), value: "true".to_owned() };
+        self.ledger.commit(vec![Leaving::change(&seat.name, None), begun]).await?;
         self.leaving.set(&seat.name, None);
         if let Err(error) = self.make_missing_buckets(seat).await {
             tracing::warn!("{error}: its native buckets are made when it answers");
         }
         self.note("returned", format!("{}: it is used again, and owed what it lacks", seat.name)).await;
+        self.owe_returned(seat).await
+    }
+
+    /// Every key that this store is not known to hold; begun anew where it was broken off.
+    async fn owe_returned(self: &Arc<Self>, seat: &Arc<Seat>) -> Result<(), LedgerError> {
         for bucket in self.ledger.buckets().await?.into_iter().map(|bucket| bucket.name) {
             if !self.settings.placement(&bucket).stores.contains(&seat.name) {
                 continue;
             }
             let mut after: Option<Key> = None;
             loop {
+                if self.stopping.is_cancelled() {
+                    return Ok(());
+                }
                 let page = self.ledger.entries(&bucket, after.as_ref(), PAGE).await?;
                 let Some((last, _)) = page.last() else { break };
                 after = Some(last.clone());
@@ -423,7 +442,7 @@ impl Engine {
                 seat.bell.notify_one();
             }
         }
-        Ok(())
+        self.ledger.commit(vec![Change::DropFact { name: returning_fact(&seat.name) }]).await
     }
 
     /// The next objects that this store holds. None: there are no more.
@@ -487,6 +506,11 @@ impl Engine {
             && seat.is_fit(bucket)
             && !state.debts.iter().any(|debt| &debt.store == store)
     }
+}
+
+/// There while a store that is used again is not yet owed all that it lacks.
+fn returning_fact(store: &StoreName) -> String {
+    format!("store.{store}.returning")
 }
 
 fn tell(progress: &mpsc::Sender<Progress>, store: &StoreName, objects: u64, bytes: u64, of: (u64, u64)) {

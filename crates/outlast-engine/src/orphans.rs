@@ -17,7 +17,7 @@ impl Engine {
         self: &Arc<Self>,
         seat: &Arc<Seat>,
         bucket: &BucketName,
-    ) -> Result<u64, crate::compare::CompareError> {
+    ) -> Result<u64, crate::side_by_side::CompareError> {
         let prefix = format!("{RESERVED_PREFIX}trash/");
         let native = seat.record_at(bucket, &prefix).bucket;
         let kept_ms = self.undelete_of(bucket).window_ms.max(UNDELETE_MS_DEFAULT) + SLACK_MS;
@@ -49,7 +49,7 @@ impl Engine {
     }
 
     /// A `system_bucket` holds the trash of every bucket, so each is asked.
-    async fn is_known(&self, write: WriteId, key: &Key) -> Result<bool, crate::compare::CompareError> {
+    async fn is_known(&self, write: WriteId, key: &Key) -> Result<bool, crate::side_by_side::CompareError> {
         for bucket in self.ledger.buckets().await? {
             let state = self.ledger.key_state(&bucket.name, key).await?;
             let entries = state.entry.iter().chain(state.intents.iter().map(|intent| &intent.entry));

@@ -43,6 +43,8 @@ pub(crate) struct Reading {
     open: Option<Open>,
     first: Option<Bytes>,
     why: Vec<String>,
+    /// What the last source that failed said, where that tells of the store and nothing of the copy.
+    silence: Option<StoreError>,
     /// Every source so far said "not this copy": the entry may have changed under us.
     only_misses: bool,
     /// Stores that missed before another one answered: suspect, if the key has not moved meanwhile.
@@ -98,6 +100,7 @@ impl Reading {
             open: None,
             first: None,
             why: vec![],
+            silence: None,
             only_misses: true,
             missed: vec![],
             past: None,
@@ -156,6 +159,24 @@ impl Reading {
             }
         })
         .boxed()
+    }
+
+    /// Reads to the end, handing on each checked piece, to judge the copies that it reads. Inner error: what is wrong with them,
+    /// in words.
+    ///
+    /// # Errors
+    /// The store does not answer: nothing is known of its copy.
+    pub async fn judge(mut self, mut take: impl FnMut(&Bytes)) -> Result<Result<(), String>, StoreError> {
+        while self.at < self.end {
+            match self.next_piece().await {
+                Some(piece) => take(&piece),
+                None => {
+                    count(&self.engine.counters.reads_failed);
+                    return self.silence.take().map_or_else(|| Ok(Err(self.words())), Err);
+                }
+            }
+        }
+        Ok(Ok(()))
     }
 
     fn words(&self) -> String {
@@ -351,6 +372,7 @@ impl Reading {
         count(&self.engine.counters.reads_failed_over);
         tracing::info!(error = %error, at = self.at, "reading on elsewhere");
         self.why.push(error.to_string());
+        self.silence = error.fault.is_of_the_store().then(|| error.clone());
         let missed = matches!(error.fault, Fault::NoKey | Fault::Precondition);
         self.only_misses &= missed;
         let Source::Store(name, _) = source else { return };

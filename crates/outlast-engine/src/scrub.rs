@@ -1,8 +1,9 @@
 //! Listing scrub: compares each store's LIST with the ledger and owes a look where they differ (protocol.md 6).
 
-use crate::compare::{Beside, CompareError, Comparison};
+use crate::compare::{Beside, Comparison};
 use crate::engine::Engine;
 use crate::seats::Seat;
+use crate::side_by_side::CompareError;
 use outlast_ledger::{BucketState, Change};
 use outlast_rules::{BucketName, Debt, DebtKind, Entry, Key, OpClass, Standing, StoreName};
 use std::sync::Arc;

@@ -1,15 +1,23 @@
-//! The listings of several stores beside the ledger, key by key, in one pass over all: what adopting stands on.
+//! The listings of stores beside the ledger, key by key, in one pass over all: what adopting, scrub and verify stand on.
 
-use crate::compare::CompareError;
 use crate::engine::Engine;
 use crate::seats::Seat;
+use outlast_ledger::LedgerError;
 use outlast_rules::{BucketName, Entry, Key, OpClass, RESERVED_PREFIX};
-use outlast_store::ListedCopy;
+use outlast_store::{ListedCopy, StoreError};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Entries read at a time; memory is one page of each side.
 const PAGE: usize = 1_000;
+
+#[derive(Debug, thiserror::Error)]
+pub enum CompareError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
 
 /// One key, and what stands under it on each side.
 pub(crate) struct Beside {
@@ -17,7 +25,7 @@ pub(crate) struct Beside {
     /// By source, in the order in which the sources were named.
     pub copies: Vec<Option<ListedCopy>>,
     /// Tombstones too.
-    pub entry: Option<Entry>,
+    pub entry: Option<(Key, Entry)>,
 }
 
 struct Listing {
@@ -26,6 +34,8 @@ struct Listing {
     page: VecDeque<ListedCopy>,
     next: Option<String>,
     is_done: bool,
+    /// The key that was shown last.
+    last: Option<String>,
 }
 
 impl Listing {
@@ -33,9 +43,23 @@ impl Listing {
         while self.page.is_empty() && !self.is_done {
             let call = self.seat.store.list(&self.native, "", self.next.as_deref());
             let page = self.seat.watched(OpClass::List, call).await?;
+            self.in_order(&page.copies)?;
             self.page.extend(page.copies.into_iter().filter(|copy| !copy.key.starts_with(RESERVED_PREFIX)));
             self.is_done = page.next.is_none();
             self.next = page.next;
+        }
+        Ok(())
+    }
+
+    /// Beside others, a listing in another order would show objects as missing that are there.
+    fn in_order(&mut self, copies: &[ListedCopy]) -> Result<(), CompareError> {
+        for copy in copies {
+            if let Some(last) = self.last.as_ref().filter(|last| **last >= copy.key) {
+                let what = format!("list {}", self.native);
+                let why = format!("{:?} comes after {last:?}: it does not list in the order of keys", copy.key);
+                return Err(self.seat.unreadable(&what, &why).into());
+            }
+            self.last = Some(copy.key.clone());
         }
         Ok(())
     }
@@ -58,6 +82,7 @@ impl SideBySide {
             page: VecDeque::new(),
             next: None,
             is_done: false,
+            last: None,
         };
         SideBySide {
             engine: engine.clone(),
@@ -85,7 +110,7 @@ impl SideBySide {
         let Some(key) = listed.chain(known).min().map(str::to_owned) else { return Ok(None) };
         let copies =
             self.listings.iter_mut().map(|listing| listing.page.pop_front_if(|copy| copy.key == key)).collect();
-        let entry = self.entries.pop_front_if(|(other, _)| other.as_str() == key).map(|(_, entry)| entry);
+        let entry = self.entries.pop_front_if(|(other, _)| other.as_str() == key);
         Ok(Some(Beside { key, copies, entry }))
     }
 }

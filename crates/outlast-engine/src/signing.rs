@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -99,11 +99,12 @@ pub fn own_public_key(data_dir: &Path) -> Result<Option<String>, SigningError> {
 /// The file cannot be read, holds none, or is signed with another key; or its report is not what was signed.
 pub fn read_signed(path: &Path, key: &str) -> Result<Value, SigningError> {
     let no = |why: String| SigningError::NotSigned(format!("{}: {why}", path.display()));
-    let size = fs::metadata(path).map_err(|error| no(error.to_string()))?.len();
-    if size > SIGNED_BYTES_MAX {
-        return Err(no(format!("{size} bytes are no report")));
+    let mut text = String::new();
+    let read = File::open(path).and_then(|file| file.take(SIGNED_BYTES_MAX + 1).read_to_string(&mut text));
+    read.map_err(|error| no(error.to_string()))?;
+    if text.len() as u64 > SIGNED_BYTES_MAX {
+        return Err(no(format!("more than {SIGNED_BYTES_MAX} bytes are no report")));
     }
-    let text = fs::read_to_string(path).map_err(|error| no(error.to_string()))?;
     check(&text, key).map_err(|error| match error {
         SigningError::NotSigned(why) => no(why),
         error => error,

@@ -1,10 +1,10 @@
 //! Is everything on every store? Each store's listing against the ledger, and on request every byte against its digest.
 
-use crate::compare::{Beside, CompareError, Comparison};
+use crate::compare::{Beside, Comparison};
 use crate::engine::Engine;
 use crate::reading::Reading;
 use crate::seats::Seat;
-use futures_util::StreamExt;
+use crate::side_by_side::CompareError;
 use outlast_ledger::Change;
 use outlast_rules::{BucketName, Debt, DebtKind, Entry, Key};
 use serde::Serialize;
@@ -209,17 +209,14 @@ impl Engine {
         let size = entry.size;
         let digests = self.ledger.digests(bucket, key, entry.write).await?.map(Arc::new);
         let reading = Reading::new(self, bucket, key, Arc::new(entry.clone()), digests, false, (0, size));
-        let mut bytes = reading.stream();
-        while let Some(piece) = bytes.next().await {
-            if let Err(error) = piece {
-                if self.still(seat, bucket, key, &entry).await? {
-                    found.bad += 1;
-                    self.tell_difference(seat, bucket, key.as_str(), &error.to_string(), found, report).await?;
-                }
-                return Ok(());
+        match reading.judge(|_| {}).await? {
+            Ok(()) => found.read += 1,
+            Err(why) if self.still(seat, bucket, key, &entry).await? => {
+                found.bad += 1;
+                self.tell_difference(seat, bucket, key.as_str(), &why, found, report).await?;
             }
+            Err(_) => {}
         }
-        found.read += 1;
         Ok(())
     }
 }

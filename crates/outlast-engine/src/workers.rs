@@ -38,7 +38,7 @@ impl Engine {
             self.tasks.spawn(async move { engine.scrub_deep(last).await });
         }
         let engine = self.clone();
-        self.tasks.spawn(async move { engine.go_on_draining().await });
+        self.tasks.spawn(async move { engine.go_on_departures().await });
         let engine = self.clone();
         self.tasks.spawn(async move { engine.resolve_undecided().await });
         let engine = self.clone();

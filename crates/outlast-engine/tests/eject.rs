@@ -5,7 +5,9 @@ mod support;
 use outlast_engine::*;
 use outlast_ledger::{Change, Ledger};
 use outlast_rules::{CallId, EjectReport, Mark, WriteId};
-use outlast_store::{At, Body, Dress, MemoryTraits, PutSpec, Store};
+use outlast_store::{
+    Apply, At, Body, Class, Dress, Fault, Faulty, MemoryStore, MemoryTraits, PutSpec, Setting, Store, Switch, Trouble,
+};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -153,6 +155,30 @@ async fn a_store_that_cannot_be_asked_to_the_end_gives_no_report() {
     assert!(eject(&world, 1, false).await.unwrap().complete);
     let nowhere = EjectAsk { bucket: bucket(), store: outlast_rules::StoreName::parse("s9").unwrap(), deep: false };
     assert!(matches!(world.engine.eject(nowhere, mpsc::channel(1).0).await, Err(EjectError::NoStore(_))));
+    world.engine.stop().await;
+}
+
+/// It lists and answers HEADs, and its bodies never come: nothing is known of its copies, and nothing is said of them.
+#[tokio::test(start_paused = true)]
+async fn bodies_that_never_come_are_not_bad_bytes() {
+    let switches: [Arc<Switch>; 3] = Default::default();
+    let wrap = |store: Arc<MemoryStore>| -> Arc<dyn Store> {
+        let nth = (0..3).find(|nth| store.name() == &name(*nth)).expect("one of three");
+        Arc::new(Faulty::new(store, switches[nth].clone()))
+    };
+    let world = World::with_memory(&[MemoryTraits::B; 3], |_| {}, wrap).await;
+    for at in ["a", "b"] {
+        world.put(at, &bytes(2_000, 1)).await.unwrap();
+    }
+    let silent = switches[1].set(Setting::on(&[Class::Get], Trouble::Hang(Apply::Never)));
+    let error = eject(&world, 1, true).await.expect_err("not one body came");
+    assert!(matches!(&error, EjectError::Store(error) if error.fault == Fault::Timeout), "{error}");
+    let report = world.engine.verify(&bucket(), true, mpsc::channel(1).0).await.unwrap();
+    let of = &report.stores["s1"];
+    assert_eq!((of.bad, of.read), (0, 0), "{report:?}");
+    assert!(of.error.is_some() && report.lines.is_empty(), "{report:?}");
+    switches[1].unset(silent);
+    assert!(eject(&world, 1, true).await.unwrap().complete);
     world.engine.stop().await;
 }
 

@@ -3,7 +3,7 @@
 mod support;
 
 use outlast_engine::*;
-use outlast_ledger::{Durability, Embedded, Ledger, Mode};
+use outlast_ledger::{Change, Durability, Embedded, Ledger, Mode};
 use outlast_rules::{Departure, Entry};
 use outlast_store::{At, MemoryStore, MemoryTraits, Store};
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,6 +50,22 @@ async fn puppets(kinds: &[MemoryTraits]) -> (World, Vec<Arc<Puppet>>, Arc<Atomic
     };
     let world = World::with_memory(kinds, |_| {}, wrap).await;
     (world, puppets.into_inner().unwrap(), alive)
+}
+
+/// The next process over the same ledger and stores, so much later than the first began.
+async fn reopened(world: World, later_ms: u64) -> World {
+    let World { ledger, engine, stores, dir, settings } = world;
+    engine.stop().await;
+    drop((ledger, engine));
+    let ledger = Arc::new(Embedded::open_with(dir.path(), Mode::Inline, Durability::Process).unwrap());
+    let setup = |store: &Arc<MemoryStore>| {
+        let names = NativeNames::default();
+        (store.name().clone(), StoreSetup { store: store.clone(), names, settle_ms: 900_000, read_cost: 0.0 })
+    };
+    let setups: BTreeMap<_, _> = stores.iter().map(setup).collect();
+    let clock = Arc::new(TokioClock::new(START.plus_ms(later_ms)));
+    let engine = Engine::open(settings.clone(), clock, ledger.clone(), setups).await.unwrap();
+    World { engine, ledger, stores, dir, settings }
 }
 
 /// Objects that s2 lacks: it was away when they were written.
@@ -183,23 +199,15 @@ async fn a_process_that_dies_half_way_goes_on_by_itself() {
     drop(lines);
     let begun = world.engine.leave(ask(0, LeaveStep::Drain), progress).await.unwrap();
     assert!(!begun.done);
-    world.engine.stop().await;
-    let World { ledger, engine, stores, dir, settings } = world;
-    drop((ledger, engine));
-    let ledger = Arc::new(Embedded::open_with(dir.path(), Mode::Inline, Durability::Process).unwrap());
     // What was owed before the process died is lost with a damaged journal, say: it is found again.
-    let setup = |store: &Arc<MemoryStore>| {
-        let names = NativeNames::default();
-        (store.name().clone(), StoreSetup { store: store.clone(), names, settle_ms: 900_000, read_cost: 0.0 })
-    };
-    let setups: BTreeMap<_, _> = stores.iter().map(setup).collect();
-    for (key, entry) in ledger.entries(&bucket(), None, 100).await.unwrap() {
-        let settle = outlast_ledger::Change::Settle { store: name(2), bucket: bucket(), key, seq: entry.seq };
-        ledger.commit(vec![settle]).await.unwrap();
+    for (key, entry) in world.ledger.entries(&bucket(), None, 100).await.unwrap() {
+        world
+            .ledger
+            .commit(vec![Change::Settle { store: name(2), bucket: bucket(), key, seq: entry.seq }])
+            .await
+            .unwrap();
     }
-    let clock = Arc::new(TokioClock::new(START.plus_ms(3_600_000)));
-    let engine = Engine::open(settings.clone(), clock, ledger.clone(), setups).await.unwrap();
-    let world = World { engine, ledger, stores, dir, settings };
+    let world = reopened(world, 3_600_000).await;
     world.engine.start_workers();
     world.put("new", b"new").await.unwrap();
     tokio::time::sleep(Duration::from_secs(60)).await;
@@ -210,6 +218,39 @@ async fn a_process_that_dies_half_way_goes_on_by_itself() {
     assert!(!world.on_store(0).await.contains(&"new".to_owned()), "it was not forgotten");
     assert!(leave(&world, ask(0, LeaveStep::Drain)).await.unwrap().done);
     assert!(leave(&world, ask(0, LeaveStep::Remove)).await.unwrap().done);
+    world.engine.stop().await;
+}
+
+/// Killed while a store that is used again is being owed what it lacks: the next process owes it the rest.
+#[tokio::test(start_paused = true)]
+async fn a_return_that_dies_half_way_goes_on_by_itself() {
+    let world = World::new(&[MemoryTraits::B; 3]).await;
+    for i in 0..10 {
+        world.put(&format!("k{i}"), b"body").await.unwrap();
+    }
+    world.engine.start_workers();
+    world.settle().await;
+    assert!(leave(&world, ask(0, LeaveStep::Drain)).await.unwrap().done);
+    assert!(leave(&world, ask(0, LeaveStep::Remove)).await.unwrap().done);
+    world.engine.stop().await;
+    let world = reopened(world, 3_600_000).await;
+    assert!(leave(&world, ask(0, LeaveStep::Undo)).await.unwrap().done);
+    assert_eq!(world.ledger.fact("store.s0.returning").await.unwrap(), None, "all of it is owed");
+    // As it was in the middle: its first step is durable, and not one debt.
+    for (key, entry) in entries(&world).await {
+        let (store, bucket, key) = (name(0), bucket(), support::key(&key));
+        world.ledger.commit(vec![Change::Settle { store, bucket, key, seq: entry.seq }]).await.unwrap();
+    }
+    let begun = Change::SetFact { name: "store.s0.returning".into(), value: "true".into() };
+    world.ledger.commit(vec![begun]).await.unwrap();
+    let world = reopened(world, 7_200_000).await;
+    world.engine.start_workers();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    world.settle().await;
+    for (key, entry) in entries(&world).await {
+        assert_eq!(holders(&entry), "s0 s1 s2", "{key}");
+    }
+    assert_eq!(world.ledger.fact("store.s0.returning").await.unwrap(), None);
     world.engine.stop().await;
 }
 

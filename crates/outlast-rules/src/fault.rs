@@ -45,3 +45,22 @@ pub enum Fault {
     /// The store's identity marker is missing or foreign.
     Identity,
 }
+
+impl Fault {
+    /// It tells of the store as it is now, and nothing of one copy there.
+    pub fn is_of_the_store(self) -> bool {
+        matches!(
+            self,
+            Fault::Denied
+                | Fault::Throttled
+                | Fault::ClockSkew
+                | Fault::ConnectRefused
+                | Fault::Unreachable
+                | Fault::NameNotResolved
+                | Fault::Certificate
+                | Fault::Timeout
+                | Fault::NotMounted
+                | Fault::Identity
+        )
+    }
+}

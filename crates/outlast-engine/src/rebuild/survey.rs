@@ -69,7 +69,10 @@ impl Reach {
         let settle_ms = calls_live.map(|seat| seat.settle_ms()).max();
         let wait_ms = settle_ms.map_or(0, |settle| settle + EPOCH_INTERVAL.as_millis() as u64);
         let epoch = newest.0.checked_add(1).map(Epoch).ok_or_else(|| {
-            RebuildError::Refused(format!("epoch {} is on a store: no gateway wrote that, and none comes after it", newest.0))
+            RebuildError::Refused(format!(
+                "epoch {} is on a store: no gateway wrote that, and none comes after it",
+                newest.0
+            ))
         })?;
         Ok(Survey { installation, epoch, wait_ms, stores })
     }
