@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::net::TcpStream;
 
-/// The first line may need a LIST page or a few HEADs; a gateway that says nothing for so long is not well.
+/// A gateway at work says so every 20 seconds, at the least by an empty line; one that says nothing for so long is not well.
 const SILENCE_MAX: Duration = Duration::from_secs(300);
 
 /// How far the gateway says it is.
@@ -72,6 +72,10 @@ pub async fn give<T: DeserializeOwned>(
         while let Some(end) = held.iter().position(|byte| *byte == b'\n') {
             let line = held.split_to(end);
             held.advance(1);
+            if line.is_empty() {
+                // The work goes on, and has nothing to tell.
+                continue;
+            }
             match serde_json::from_slice(&line).map_err(|error| bad(format!("not understood: {error}")))? {
                 Line::Progress(progress) => tell(&progress),
                 Line::Report(report) => {

@@ -1,5 +1,6 @@
 //! Yes or no, asked of a person in a terminal.
 
+use crate::exit::Failure;
 use std::io::{BufRead, IsTerminal, Write};
 
 pub enum Answer {
@@ -20,6 +21,18 @@ pub fn ask(question: &str) -> Answer {
         return Answer::Nobody;
     }
     if matches!(line.trim(), "y" | "Y" | "yes") { Answer::Yes } else { Answer::No }
+}
+
+/// Goes on only if a person says yes, or `--yes` said it.
+///
+/// # Errors
+/// No, or nobody to ask.
+pub fn consent(question: &str) -> Result<(), Failure> {
+    match ask(question) {
+        Answer::Yes => Ok(()),
+        Answer::No => Err(Failure::differs("nothing was changed")),
+        Answer::Nobody => Err(Failure::usage("nobody to ask: say --yes to go on without a question")),
+    }
 }
 
 /// A text that must be typed to go on; None: no terminal.

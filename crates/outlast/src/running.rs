@@ -1,9 +1,12 @@
 //! The gateway that runs with this configuration: where it is, and what to say when it is not there.
 
 use crate::asking::AskError;
+use crate::bar::Bar;
 use crate::exit::Failure;
+use crate::orders;
 use crate::ready::ReadyFile;
 use crate::source::Source;
+use serde::de::DeserializeOwned;
 use std::net::SocketAddr;
 
 /// Where the gateway of this configuration said that it listens; else where the configuration says.
@@ -21,6 +24,23 @@ pub fn nothing_runs(admin: SocketAddr, source: &Source) -> String {
         crate::source::From::Trial => "outlast serve".to_owned(),
     };
     format!("{}\n    start it: {how}", not_running(admin))
+}
+
+/// Gives the running gateway an order, shows how far it is, and waits for its report.
+///
+/// # Errors
+/// Nobody listens, or the gateway says why not.
+pub async fn order<T: DeserializeOwned>(
+    source: &Source,
+    path: &str,
+    order: serde_json::Value,
+    json: bool,
+) -> Result<T, Failure> {
+    let admin = address(source);
+    let mut bar = Bar::new(json);
+    let report = orders::give(admin, path, order, |progress| bar.tell(progress)).await;
+    bar.end();
+    report.map_err(|error| unanswered(error, admin, source))
 }
 
 /// What a command that needs a running gateway says when it got no answer.

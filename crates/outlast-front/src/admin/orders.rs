@@ -1,7 +1,7 @@
 //! `POST /admin/…`: long work that an operator asks of the running gateway, told line by line as JSON.
 //!
 //! Each line of the answer is one object: `{"progress": …}` as often as there is something to say, then exactly one
-//! `{"report": …}`, `{"wrong": "words"}` or `{"error": "words"}`. An answer that ends without any was cut. An order that names
+//! `{"report": …}`, `{"wrong": "words"}` or `{"error": "words"}`. An empty line says that the work goes on. An answer that ends without any was cut. An order that names
 //! what is not there or cannot be is 404 or 400 with the reason in words, or `wrong` where only a store could tell; nothing is
 //! begun.
 
@@ -12,16 +12,20 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use outlast_engine::{
-    AdoptError, BucketError, EjectAsk, EjectError, Engine, LeaveAsk, LeaveStep, Progress, UndeleteAsk,
+    AdoptError, BucketError, EjectAsk, EjectError, Engine, LeaveAsk, LeaveError, LeaveStep, Progress, UndeleteAsk,
 };
 use outlast_rules::{BucketName, Key, Moment, StoreName};
 use serde::{Deserialize, Serialize};
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// Lines of progress that nobody has read yet; more are dropped, the report never is.
 const LINES_QUEUED: usize = 16;
+/// Work that has nothing to tell for so long shows that it is alive: whoever asked gives up a gateway that is silent for minutes,
+/// and so does what stands between them.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(20);
 
 #[derive(Deserialize)]
 pub(super) struct VerifyOrder {
@@ -132,7 +136,9 @@ pub(super) async fn adopt(State(engine): State<Arc<Engine>>, Json(order): Json<A
     if let Some(store) = sources.find(|store| !engine.has_store(store)) {
         return no_store(store);
     }
-    let is_wrong = |error: &AdoptError| matches!(error, AdoptError::NoNativeBucket(..) | AdoptError::NotPlaced { .. });
+    let is_wrong = |error: &AdoptError| {
+        matches!(error, AdoptError::NoStore(_) | AdoptError::NoNativeBucket(..) | AdoptError::NotPlaced { .. })
+    };
     told_or_wrong(
         is_wrong,
         move |progress| async move { engine.adopt(&bucket, &order.from, order.dry_run, progress).await },
@@ -159,7 +165,9 @@ pub(super) async fn leave(State(engine): State<Arc<Engine>>, Json(order): Json<L
         return no_store(store.as_str());
     }
     let ask = LeaveAsk { store, step: order.step, dry_run: order.dry_run, accept_risk: order.accept_risk };
-    told(move |progress| async move { engine.leave(ask, progress).await })
+    // What was accepted is not what is at risk, or nobody would be left: nothing was changed, and another order is needed.
+    let is_wrong = |error: &LeaveError| matches!(error, LeaveError::AtRisk { .. } | LeaveError::Only { .. });
+    told_or_wrong(is_wrong, move |progress| async move { engine.leave(ask, progress).await })
 }
 
 pub(super) async fn scrub(State(engine): State<Arc<Engine>>, Json(order): Json<ScrubOrder>) -> Response {
@@ -254,14 +262,21 @@ where
 {
     let (progress, mut lines) = mpsc::channel(LINES_QUEUED);
     let (sender, answer) = mpsc::channel::<Result<Bytes, Infallible>>(LINES_QUEUED);
-    let work = tokio::spawn(work(progress));
+    let mut work = tokio::spawn(work(progress));
     tokio::spawn(async move {
-        while let Some(progress) = lines.recv().await {
-            if sender.send(Ok(line(&Line::<T>::Progress(progress)))).await.is_err() {
+        let ended = loop {
+            let told = tokio::select! {
+                biased;
+                Some(progress) = lines.recv() => line(&Line::<T>::Progress(progress)),
+                ended = &mut work => break ended,
+                () = tokio::time::sleep(SIGN_OF_LIFE) => Bytes::from_static(b"\n"),
+            };
+            // Nobody reads any more; the work itself sees it by its own end of the queue of progress.
+            if sender.send(Ok(told)).await.is_err() {
                 return;
             }
-        }
-        let last = match work.await {
+        };
+        let last = match ended {
             Ok(Ok(report)) => Line::Report(report),
             Ok(Err(error)) if is_wrong(&error) => Line::Wrong(error.to_string()),
             Ok(Err(error)) => Line::Error(error.to_string()),
@@ -278,4 +293,39 @@ fn line<T: Serialize>(line: &Line<T>) -> Bytes {
     let mut text = serde_json::to_vec(line).expect("reports are plain data");
     text.push(b'\n');
     text.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt;
+
+    /// Minutes without a step: whoever asked sees that the work goes on, and then its report.
+    #[tokio::test(start_paused = true)]
+    async fn silent_work_shows_that_it_is_alive() {
+        let answer = told(|progress| async move {
+            tokio::time::sleep(SIGN_OF_LIFE * 30 + Duration::from_secs(1)).await;
+            let step = Progress { store: "s1".into(), objects: 1, bytes: 2, of_objects: 3, of_bytes: 4 };
+            progress.send(step).await.unwrap();
+            tokio::time::sleep(SIGN_OF_LIFE * 2 + Duration::from_secs(1)).await;
+            Ok::<_, String>(7)
+        });
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        let lines: Vec<&str> = std::str::from_utf8(&body).unwrap().lines().collect();
+        assert_eq!(lines.len(), 30 + 1 + 2 + 1, "{lines:?}");
+        assert!(lines[..30].iter().chain(&lines[31..33]).all(|line| line.is_empty()), "{lines:?}");
+        assert!(lines[30].starts_with("{\"progress\""), "{lines:?}");
+        assert_eq!(lines[33], "{\"report\":7}");
+    }
+
+    /// Work that hands its queue away at once is waited for all the same.
+    #[tokio::test(start_paused = true)]
+    async fn work_without_progress_is_waited_for() {
+        let answer = told(|_| async {
+            tokio::time::sleep(SIGN_OF_LIFE + Duration::from_secs(1)).await;
+            Err::<(), _>("no")
+        });
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(body, "\n{\"error\":\"no\"}\n");
+    }
 }

@@ -2,9 +2,8 @@
 
 use crate::cli::AcceptArgs;
 use crate::exit::{Ending, Failure};
-use crate::orders;
-use crate::question::{Answer, ask};
-use crate::running::{address, unanswered};
+use crate::question::consent;
+use crate::running::order;
 use crate::source::Source;
 
 pub async fn run(args: &AcceptArgs, source: &Source) -> Result<Ending, Failure> {
@@ -13,16 +12,9 @@ pub async fn run(args: &AcceptArgs, source: &Source) -> Result<Ending, Failure> 
             "Every copy believed to be on {} becomes a debt, and the store is filled again from the others.\nAccept it?",
             args.name
         );
-        match ask(&question) {
-            Answer::Yes => {}
-            Answer::No => return Err(Failure::differs("nothing was changed")),
-            Answer::Nobody => return Err(Failure::usage("nobody to ask: say --yes to go on without a question")),
-        }
+        consent(&question)?;
     }
-    let admin = address(source);
-    let order = serde_json::json!({ "store": args.name });
-    let () =
-        orders::give(admin, "/admin/accept", order, |_| {}).await.map_err(|error| unanswered(error, admin, source))?;
+    let () = order(source, "/admin/accept", serde_json::json!({ "store": args.name }), false).await?;
     println!("{} is accepted; `outlast status --watch` shows it being filled", args.name);
     Ok(Ending::Good)
 }

@@ -1,12 +1,10 @@
 //! `adopt`: shows a plan of what it is about, asks, and takes a found bucket over.
 
-use crate::bar::Bar;
 use crate::cli::AdoptArgs;
 use crate::config::{Config, StoreConfig, StoreKind, count_text, size_text};
 use crate::exit::{Ending, Failure};
-use crate::orders;
-use crate::question::{Answer, ask};
-use crate::running::{address, unanswered};
+use crate::question::consent;
+use crate::running;
 use crate::source::Source;
 use outlast_rules::StoreName;
 use serde::{Deserialize, Serialize};
@@ -56,11 +54,7 @@ pub async fn run(args: &AdoptArgs, source: &Source) -> Result<Ending, Failure> {
     }
     if !args.yes {
         let question = format!("{}\nTake the bucket over?", words(&plan));
-        match ask(&question) {
-            Answer::Yes => {}
-            Answer::No => return Err(Failure::differs("nothing was changed")),
-            Answer::Nobody => return Err(Failure::usage("nobody to ask: say --yes to go on without a question")),
-        }
+        consent(&question)?;
     }
     let report = order(args, source, false).await?;
     tell(args, &report);
@@ -72,12 +66,8 @@ pub async fn run(args: &AdoptArgs, source: &Source) -> Result<Ending, Failure> {
 }
 
 async fn order(args: &AdoptArgs, source: &Source, dry_run: bool) -> Result<Report, Failure> {
-    let admin = address(source);
-    let mut bar = Bar::new(args.json);
-    let order = serde_json::json!({ "bucket": args.bucket, "from": args.from, "dry_run": dry_run });
-    let report = orders::give(admin, "/admin/adopt", order, |progress| bar.tell(progress)).await;
-    bar.end();
-    let mut report: Report = report.map_err(|error| unanswered(error, admin, source))?;
+    let adopt = serde_json::json!({ "bucket": args.bucket, "from": args.from, "dry_run": dry_run });
+    let mut report: Report = running::order(source, "/admin/adopt", adopt, args.json).await?;
     report.money = money(&report, &source.config);
     Ok(report)
 }

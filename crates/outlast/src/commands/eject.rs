@@ -1,11 +1,9 @@
 //! `verify --eject`: asks the gateway for the walk-away proof, and writes it down.
 
-use crate::bar::Bar;
 use crate::cli::VerifyArgs;
 use crate::config::plain_words;
 use crate::exit::{Ending, Failure};
-use crate::orders;
-use crate::running::{address, unanswered};
+use crate::running::order;
 use crate::source::Source;
 use crate::told::{date, report_words};
 use outlast_rules::EjectReport;
@@ -24,12 +22,11 @@ struct Signed {
 }
 
 pub async fn run(args: &VerifyArgs, bucket: &str, store: &str, source: &Source) -> Result<Ending, Failure> {
-    let admin = address(source);
-    let mut bar = Bar::new(args.json);
-    let order = serde_json::json!({ "bucket": bucket, "store": store, "deep": args.deep });
-    let signed = orders::give(admin, "/admin/eject", order, |progress| bar.tell(progress)).await;
-    bar.end();
-    let signed: Signed = signed.map_err(|error| unanswered(error, admin, source))?;
+    if let Some(path) = args.out.as_deref().filter(|path| path.exists()) {
+        return Err(Failure::usage(format!("{} is there already: a report is never written over", path.display())));
+    }
+    let eject = serde_json::json!({ "bucket": bucket, "store": store, "deep": args.deep });
+    let signed: Signed = order(source, "/admin/eject", eject, args.json).await?;
     let report: EjectReport = serde_json::from_value(signed.report.clone())
         .map_err(|error| Failure::differs(format!("the gateway's report is not understood: {error}")))?;
     let text = serde_json::to_string_pretty(&signed).expect("a report is plain data") + "\n";

@@ -1,12 +1,10 @@
 //! `store drain` and `store remove`: say what it is about, ask, and let a store go.
 
-use crate::bar::Bar;
 use crate::cli::{DrainArgs, LeaveArgs, RemoveArgs};
 use crate::config::{count_text, size_text};
 use crate::exit::{Ending, Failure};
-use crate::orders;
-use crate::question::{Answer, ask, typed};
-use crate::running::{address, unanswered};
+use crate::question::{self, typed};
+use crate::running;
 use crate::source::Source;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -54,7 +52,6 @@ async fn run(args: &LeaveArgs, step: &str, source: &Source) -> Result<Ending, Fa
 
 /// The number of objects at risk that was accepted.
 fn consent(args: &LeaveArgs, plan: &Report) -> Result<Option<u64>, Failure> {
-    let no = || Err(Failure::differs("nothing was changed"));
     if plan.at_risk > 0 {
         let (at_risk, wanted) = (plan.at_risk, format!("--accept-risk {}", plan.at_risk));
         return match args.accept_risk {
@@ -65,7 +62,7 @@ fn consent(args: &LeaveArgs, plan: &Report) -> Result<Option<u64>, Failure> {
             ))),
             None => match typed(&format!("{}\nType the number of objects at risk to go on:", words(plan))) {
                 Some(text) if text == at_risk.to_string() => Ok(Some(at_risk)),
-                Some(_) => no(),
+                Some(_) => Err(Failure::differs("nothing was changed")),
                 None => Err(Failure::usage(format!("{}\nnobody to ask: {wanted} goes on all the same", words(plan)))),
             },
         };
@@ -73,11 +70,8 @@ fn consent(args: &LeaveArgs, plan: &Report) -> Result<Option<u64>, Failure> {
     if args.yes || args.accept_risk.is_some() {
         return Ok(None);
     }
-    match ask(&format!("{}\nGo on?", words(plan))) {
-        Answer::Yes => Ok(None),
-        Answer::No => no(),
-        Answer::Nobody => Err(Failure::usage("nobody to ask: say --yes to go on without a question")),
-    }
+    question::consent(&format!("{}\nGo on?", words(plan)))?;
+    Ok(None)
 }
 
 async fn order(
@@ -87,14 +81,10 @@ async fn order(
     accept_risk: Option<u64>,
     source: &Source,
 ) -> Result<Report, Failure> {
-    let admin = address(source);
-    let mut bar = Bar::new(args.json);
-    let order = serde_json::json!({
+    let leave = serde_json::json!({
         "store": args.name, "step": step, "dry_run": dry_run, "accept_risk": accept_risk,
     });
-    let report = orders::give(admin, "/admin/leave", order, |progress| bar.tell(progress)).await;
-    bar.end();
-    report.map_err(|error| unanswered(error, admin, source))
+    running::order(source, "/admin/leave", leave, args.json).await
 }
 
 fn tell(args: &LeaveArgs, report: &Report) {

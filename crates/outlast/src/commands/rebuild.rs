@@ -5,7 +5,7 @@ use crate::bar::Bar;
 use crate::cli::RebuildArgs;
 use crate::config::{Config, count_text, duration_text, plain_words, size_text};
 use crate::exit::{Ending, Failure};
-use crate::question::{Answer, ask};
+use crate::question::consent;
 use crate::running::address;
 use crate::source::Source;
 use crate::trial::Make;
@@ -45,11 +45,7 @@ pub async fn run(args: &RebuildArgs, source: &Source) -> Result<Ending, Failure>
         eprintln!("{plan}");
     }
     if !args.dry_run && !args.yes {
-        match ask("Make the ledger anew?") {
-            Answer::Yes => {}
-            Answer::No => return Err(Failure::differs("nothing was changed")),
-            Answer::Nobody => return Err(Failure::usage("nobody to ask: say --yes to go on without a question")),
-        }
+        consent("Make the ledger anew?")?;
     }
     let dir = config.data_dir.join(if args.dry_run { TRIED } else { GROWING });
     if args.dry_run {
@@ -103,7 +99,9 @@ async fn work(
     bar.end();
     ended.map_err(|error| {
         let then = match error {
-            RebuildError::Refused(_) => "what was found so far is kept in data_dir/ledger.rebuilding: remove that to begin anew",
+            RebuildError::Refused(_) => {
+                "what was found so far is kept in data_dir/ledger.rebuilding: remove that to begin anew"
+            }
             _ => "what was found so far is kept: the same command goes on from there",
         };
         Failure::differs(format!("{error}\n    {then}"))

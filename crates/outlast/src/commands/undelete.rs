@@ -1,18 +1,15 @@
 //! `undelete`: shows what can be brought back, says what it is about, asks, and brings it back.
 
-use crate::bar::Bar;
 use crate::cli::UndeleteArgs;
 use crate::config::{count_text, parse_duration, size_text};
 use crate::exit::{Ending, Failure};
-use crate::orders;
-use crate::question::{Answer, ask};
-use crate::running::{address, unanswered};
+use crate::question::consent;
+use crate::running::order;
 use crate::source::Source;
 use crate::told::date;
 use outlast_engine::{Clock, SystemClock};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -44,18 +41,17 @@ struct Page {
 }
 
 pub async fn run(args: &UndeleteArgs, source: &Source) -> Result<Ending, Failure> {
-    let admin = address(source);
     if args.list {
-        return list(args, admin, source).await;
+        return list(args, source).await;
     }
     if args.release {
-        return release(args, admin, source).await;
+        return release(args, source).await;
     }
     let since = match &args.since {
         Some(text) => Some(moment(text, SystemClock.now().0)?),
         None => None,
     };
-    let plan = give(args, since, true, admin, source).await?;
+    let plan = give(args, since, true, source).await?;
     if args.dry_run {
         print(args, &plan);
         return Ok(Ending::Good);
@@ -67,33 +63,18 @@ pub async fn run(args: &UndeleteArgs, source: &Source) -> Result<Ending, Failure
             count_text(plan.brought, "object"),
             size_text(plan.bytes)
         );
-        match ask(&format!("{words}.\nBring them back?")) {
-            Answer::Yes => {}
-            Answer::No => return Err(Failure::differs("nothing was changed")),
-            Answer::Nobody => return Err(Failure::usage("nobody to ask: say --yes to go on without a question")),
-        }
+        consent(&format!("{words}.\nBring them back?"))?;
     }
-    let report = give(args, since, false, admin, source).await?;
+    let report = give(args, since, false, source).await?;
     print(args, &report);
     Ok(if report.failed == 0 { Ending::Good } else { Ending::Differs })
 }
 
-async fn give(
-    args: &UndeleteArgs,
-    since: Option<u64>,
-    dry_run: bool,
-    admin: SocketAddr,
-    source: &Source,
-) -> Result<Report, Failure> {
-    let mut bar = Bar::new(args.json);
-    let order = serde_json::json!({
+async fn give(args: &UndeleteArgs, since: Option<u64>, dry_run: bool, source: &Source) -> Result<Report, Failure> {
+    let undelete = serde_json::json!({
         "bucket": args.bucket, "prefix": args.prefix, "since": since, "dry_run": dry_run,
     });
-    let report = orders::give(admin, "/admin/undelete", order, |progress| bar.tell(progress))
-        .await
-        .map_err(|error| unanswered(error, admin, source))?;
-    bar.end();
-    Ok(report)
+    order(source, "/admin/undelete", undelete, args.json).await
 }
 
 fn print(args: &UndeleteArgs, report: &Report) {
@@ -122,13 +103,11 @@ fn print(args: &UndeleteArgs, report: &Report) {
     }
 }
 
-async fn list(args: &UndeleteArgs, admin: SocketAddr, source: &Source) -> Result<Ending, Failure> {
+async fn list(args: &UndeleteArgs, source: &Source) -> Result<Ending, Failure> {
     let (mut after, mut is_empty): (Option<String>, bool) = (None, true);
     loop {
-        let order = serde_json::json!({ "bucket": args.bucket, "prefix": args.prefix, "after": after });
-        let page: Page = orders::give(admin, "/admin/trash", order, |_| {})
-            .await
-            .map_err(|error| unanswered(error, admin, source))?;
+        let list = serde_json::json!({ "bucket": args.bucket, "prefix": args.prefix, "after": after });
+        let page: Page = order(source, "/admin/trash", list, args.json).await?;
         is_empty &= page.lines.is_empty();
         for line in &page.lines {
             if args.json {
@@ -156,21 +135,16 @@ async fn list(args: &UndeleteArgs, admin: SocketAddr, source: &Source) -> Result
     Ok(Ending::Good)
 }
 
-async fn release(args: &UndeleteArgs, admin: SocketAddr, source: &Source) -> Result<Ending, Failure> {
+async fn release(args: &UndeleteArgs, source: &Source) -> Result<Ending, Failure> {
     if !args.yes {
         let words = format!(
             "Deletes in {}/{} above their budget can then be undone for undelete_days only",
             args.bucket, args.prefix
         );
-        match ask(&format!("{words}.\nRelease them?")) {
-            Answer::Yes => {}
-            Answer::No => return Err(Failure::differs("nothing was changed")),
-            Answer::Nobody => return Err(Failure::usage("nobody to ask: say --yes to go on without a question")),
-        }
+        consent(&format!("{words}.\nRelease them?"))?;
     }
-    let order = serde_json::json!({ "bucket": args.bucket, "prefix": args.prefix });
-    let released: u64 =
-        orders::give(admin, "/admin/release", order, |_| {}).await.map_err(|error| unanswered(error, admin, source))?;
+    let release = serde_json::json!({ "bucket": args.bucket, "prefix": args.prefix });
+    let released: u64 = order(source, "/admin/release", release, args.json).await?;
     println!("released: {}", count_text(released, "delete"));
     Ok(Ending::Good)
 }

@@ -1,11 +1,9 @@
 //! `verify`: every store against the ledger, by listing or byte by byte, with progress and a list of what differs.
 
-use crate::bar::Bar;
 use crate::cli::VerifyArgs;
 use crate::config::{count_text, size_text};
 use crate::exit::{Ending, Failure};
-use crate::orders;
-use crate::running::{address, unanswered};
+use crate::running::order;
 use crate::source::Source;
 use comfy_table::{Table, presets};
 use serde::{Deserialize, Serialize};
@@ -49,13 +47,8 @@ pub async fn run(args: &VerifyArgs, source: &Source) -> Result<Ending, Failure> 
     if let Some(store) = &args.eject {
         return super::eject::run(args, bucket, store, source).await;
     }
-    let admin = address(source);
-    let mut bar = Bar::new(args.json);
-    let order = serde_json::json!({ "bucket": bucket, "deep": args.deep });
-    let report: Report = orders::give(admin, "/admin/verify", order, |progress| bar.tell(progress))
-        .await
-        .map_err(|error| unanswered(error, admin, source))?;
-    bar.end();
+    let verify = serde_json::json!({ "bucket": bucket, "deep": args.deep });
+    let report: Report = order(source, "/admin/verify", verify, args.json).await?;
     let clean = report.stores.values().all(Store::is_clean);
     if args.json {
         println!("{}", serde_json::to_string_pretty(&report).expect("a report is plain data"));

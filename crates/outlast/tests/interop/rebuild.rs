@@ -58,6 +58,19 @@ fn seen(here: &Path, gateway: &Gateway, exactly: bool) -> (String, Vec<(String, 
     (if exactly { listing } else { String::new() }, objects)
 }
 
+/// Three objects in two folders, one overwritten; a fourth was deleted.
+fn fill(here: &Path, aws: &Aws) {
+    let large: Vec<u8> = (0..20_000_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 16) as u8).collect();
+    fs::write(here.join("large.bin"), &large).expect("written");
+    aws.good(&["s3", "mb", "s3://photos"]);
+    aws.good(&["s3", "cp", "large.bin", "s3://photos/a/large.bin", "--metadata", "colour=green"]);
+    for (name, text) in [("1", "first"), ("2", "second"), ("3", "third"), ("1", "first, again")] {
+        fs::write(here.join("note.txt"), text).expect("written");
+        aws.good(&["s3", "cp", "note.txt", &format!("s3://photos/notes/{name}.txt"), "--content-language", "gsw"]);
+    }
+    aws.good(&["s3", "rm", "s3://photos/notes/2.txt"]);
+}
+
 #[test]
 fn the_ledger_is_gone_and_everything_is_found_again() {
     let dir = tempfile::tempdir().expect("a temporary folder");
@@ -70,15 +83,7 @@ fn the_ledger_is_gone_and_everything_is_found_again() {
     fs::write(here.join("outlast.toml"), &text).expect("written");
     let gateway = Launch::new(here).serve();
     let Some(aws) = Aws::new(here, &gateway.s3, ACCESS_KEY, SECRET_KEY) else { return };
-    let large: Vec<u8> = (0..20_000_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 16) as u8).collect();
-    fs::write(here.join("large.bin"), &large).expect("written");
-    aws.good(&["s3", "mb", "s3://photos"]);
-    aws.good(&["s3", "cp", "large.bin", "s3://photos/a/large.bin", "--metadata", "colour=green"]);
-    for (name, text) in [("1", "first"), ("2", "second"), ("3", "third"), ("1", "first, again")] {
-        fs::write(here.join("note.txt"), text).expect("written");
-        aws.good(&["s3", "cp", "note.txt", &format!("s3://photos/notes/{name}.txt"), "--content-language", "gsw"]);
-    }
-    aws.good(&["s3", "rm", "s3://photos/notes/2.txt"]);
+    fill(here, &aws);
     let running = rebuild(here, &["--yes"]);
     assert_eq!(running.status.code(), Some(3), "{}", said(&running));
     assert!(said(&running).contains("in use"), "{}", said(&running));
