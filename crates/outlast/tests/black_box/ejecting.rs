@@ -51,7 +51,7 @@ fn a_report_is_made_kept_and_checked() {
     assert_eq!(proof["report"]["held"], 12);
 
     let again = run(here, "verify", &["photos", "--eject", "usb", "--out", "proof.json"]);
-    assert_eq!(again.status.code(), Some(1), "a report is never written over");
+    assert_eq!(again.status.code(), Some(2), "a report is never written over");
     let own = run(here, "verify", &["--report", "proof.json"]);
     assert_eq!(own.status.code(), Some(0), "{}", said(&own));
     assert!(said(&own).contains("usb alone holds all of it"), "{}", said(&own));
