@@ -33,6 +33,9 @@ counters! {
     reads,
     /// Reads that went on from another store, before or inside the body.
     reads_failed_over,
+    /// Reads that asked a second store while the first was silent longer than usual, and how often that one came first.
+    reads_hedged,
+    hedges_won,
     /// Reads that no holder could finish.
     reads_failed,
     /// Blocks whose bytes were not those that were written.

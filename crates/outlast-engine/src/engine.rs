@@ -9,6 +9,7 @@ use crate::deep_progress::DeepRounds;
 use crate::epoch::Superseded;
 use crate::frozen::Frozen;
 use crate::gates::Gates;
+use crate::hedging::Hedges;
 use crate::lanes::Lanes;
 use crate::leaving::Leaving;
 use crate::seats::Seat;
@@ -56,6 +57,7 @@ pub struct Engine {
     /// One store leaves, or comes back, at a time.
     pub(crate) leave_lane: tokio::sync::Mutex<()>,
     pub(crate) budgets: Budgets,
+    pub(crate) hedges: Hedges,
     pub(crate) deep_rounds: DeepRounds,
     pub(crate) shipping: Shipping,
     pub(crate) superseded: Arc<Superseded>,
@@ -135,6 +137,7 @@ impl Engine {
             leaving,
             leave_lane: tokio::sync::Mutex::new(()),
             budgets,
+            hedges: Hedges::default(),
             deep_rounds: DeepRounds::default(),
             shipping: Shipping::default(),
             superseded,

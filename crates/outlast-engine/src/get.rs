@@ -22,6 +22,7 @@ impl Engine {
 
     pub async fn get(self: &Arc<Self>, ask: GetAsk) -> Result<GetAnswer, ReadError> {
         count(&self.counters.reads);
+        self.hedges.earn();
         for _ in 0..RESTARTS_MAX {
             self.readable(&ask.bucket).await?;
             let object = self.ledger.object(&ask.bucket, &ask.key).await?;
@@ -31,6 +32,7 @@ impl Engine {
             let asked = ask.range.filter(|_| keeps_range(&ask.conditions, &entry));
             let range = resolve_range(&asked, &entry)?;
             let mut reading = self.reading_with(&ask.bucket, &ask.key, entry.clone(), digests, range).await?;
+            reading.may_hedge();
             match reading.begin().await {
                 Ok(()) => {
                     return Ok(GetAnswer {

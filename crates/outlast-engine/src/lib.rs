@@ -12,6 +12,7 @@ mod digest;
 mod epoch;
 mod frozen;
 mod gates;
+mod hedging;
 mod held;
 mod kept;
 mod lanes;

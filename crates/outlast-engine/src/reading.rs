@@ -3,14 +3,15 @@
 use crate::asks::ReadError;
 use crate::counters::count;
 use crate::engine::Engine;
+use crate::hedging::Opening;
 use crate::seats::Seat;
 use crate::spool::body_name;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use outlast_ledger::Change;
 use outlast_rules::{
-    Block, BucketName, Debt, DebtKind, Digests, Entry, Key, OpClass, Pin, ReadNow, Source, StoreName, digest_of,
-    name_hash, plan_read,
+    Block, BucketName, Debt, DebtKind, Digests, Entry, Key, OpClass, Pin, Source, StoreName, digest_of,
+    is_worth_hedging, name_hash, plan_read,
 };
 use outlast_store::{Answer, Applied, At, ByteRange, ByteStream, Fault, Found, StoreError};
 use std::collections::BTreeMap;
@@ -51,6 +52,8 @@ pub(crate) struct Reading {
     missed: Vec<StoreName>,
     /// Where copies of a displaced write lie now; None: the key's present entry is read.
     past: Option<BTreeMap<StoreName, At>>,
+    /// A client waits for the first byte.
+    hedges: bool,
 }
 
 /// One source, answering.
@@ -79,14 +82,7 @@ impl Reading {
         spooled: bool,
         range: (u64, u64),
     ) -> Reading {
-        let plan = plan_read(&entry, spooled, |name| match engine.seat(name) {
-            Some(seat) => ReadNow {
-                standing: seat.standing(OpClass::Read),
-                latency_ms: seat.health(|health| health.median_ms()),
-                cost: seat.read_cost,
-            },
-            None => ReadNow { standing: outlast_rules::Standing::Down, latency_ms: 0.0, cost: 0.0 },
-        });
+        let plan = plan_read(&entry, spooled, |name| engine.read_now(name));
         Reading {
             engine: engine.clone(),
             bucket: bucket.clone(),
@@ -104,7 +100,13 @@ impl Reading {
             only_misses: true,
             missed: vec![],
             past: None,
+            hedges: false,
         }
+    }
+
+    /// While its first source is silent, the second may be asked too.
+    pub fn may_hedge(&mut self) {
+        self.hedges = true;
     }
 
     /// A write in the trash is read: its copies lie there, and what fails tells nothing of the key's present copies.
@@ -197,7 +199,7 @@ impl Reading {
                 self.tried += 1;
                 match self.open_source(&source).await {
                     Ok(open) => self.open = Some(open),
-                    Err(error) => {
+                    Err((source, error)) => {
                         self.suspect(&source, error).await;
                         continue;
                     }
@@ -219,21 +221,81 @@ impl Reading {
         }
     }
 
-    async fn open_source(&mut self, source: &Source) -> Answer<Open> {
+    /// The answering source is another one than was asked for where a hedge came first.
+    async fn open_source(&mut self, source: &Source) -> Result<Open, (Source, StoreError)> {
         let (from, to) = match &self.digests {
             Some(digests) => digests.cover(self.at, self.end),
             None => (self.at, self.end),
         };
-        let bytes = match source {
-            Source::Spool => self.spool_bytes(from, to)?,
-            Source::Store(name, pin) => {
-                let Some(seat) = self.engine.seat(name).cloned() else {
-                    return Err(self.local(format!("{name} is no longer configured")));
-                };
-                self.store_bytes(&seat, pin, from, to).await?
-            }
+        let (source, bytes) = match source {
+            Source::Spool => (source.clone(), self.spool_bytes(from, to).map_err(|error| (source.clone(), error))?),
+            Source::Store(..) => self.first_to_answer(source, from, to).await?,
         };
-        Ok(Open { source: source.clone(), bytes, from, held: BytesMut::new() })
+        Ok(Open { source, bytes, from, held: BytesMut::new() })
+    }
+
+    /// This store's answer; or the next one's, where this one is silent longer than usual, the budget allows it to be asked too,
+    /// and it comes first (protocol.md 3.3). The other one's answer is waited for beside, within its deadline, so that what it
+    /// says of its store is learnt.
+    async fn first_to_answer(
+        &mut self,
+        source: &Source,
+        from: u64,
+        to: u64,
+    ) -> Result<(Source, ByteStream), (Source, StoreError)> {
+        let mut first = self.opening(source, from, to).map_err(|error| (source.clone(), error))?;
+        let answer = match self.hedge_of(source) {
+            None => first.await,
+            Some((soft, other)) => match tokio::time::timeout(soft, &mut first).await {
+                Ok(answer) => answer,
+                Err(_) if !self.engine.hedges.spend() => first.await,
+                Err(_) => {
+                    count(&self.engine.counters.reads_hedged);
+                    self.tried += 1;
+                    let second = self.opening(&other, from, to).map_err(|error| (other.clone(), error))?;
+                    return self.race((source, first), (&other, second)).await;
+                }
+            },
+        };
+        self.judged(source, answer).await
+    }
+
+    async fn race(
+        &mut self,
+        (source, mut first): (&Source, Opening),
+        (other, mut second): (&Source, Opening),
+    ) -> Result<(Source, ByteStream), (Source, StoreError)> {
+        let (failed, failed_source, left, left_source) = tokio::select! {
+            biased;
+            answer = &mut first => match self.judged(source, answer).await {
+                Ok(won) => {
+                    self.engine.learn_from(second);
+                    return Ok(won);
+                }
+                Err((_, error)) => (error, source, second, other),
+            },
+            answer = &mut second => match self.judged(other, answer).await {
+                Ok(won) => {
+                    count(&self.engine.counters.hedges_won);
+                    self.engine.learn_from(first);
+                    return Ok(won);
+                }
+                Err((_, error)) => (error, other, first, source),
+            },
+        };
+        self.suspect(failed_source, failed).await;
+        let answer = left.await;
+        self.judged(left_source, answer).await
+    }
+
+    /// Which store may be asked too, and after how long; None: nobody.
+    fn hedge_of(&self, source: &Source) -> Option<(Duration, Source)> {
+        let Source::Store(name, _) = source else { return None };
+        let other = self.sources.get(self.tried).filter(|_| self.hedges && self.past.is_none())?;
+        let Source::Store(other_name, _) = other else { return None };
+        let soft_ms = self.engine.seat(name)?.health(|health| health.soft_ms(OpClass::Read));
+        let (first, second) = (self.engine.read_now(name), self.engine.read_now(other_name));
+        is_worth_hedging(first, soft_ms, second).then(|| (Duration::from_millis(soft_ms), other.clone()))
     }
 
     fn spool_bytes(&self, from: u64, to: u64) -> Answer<ByteStream> {
@@ -248,27 +310,41 @@ impl Reading {
         Ok(held.stream(from, to))
     }
 
-    async fn store_bytes(&mut self, seat: &Arc<Seat>, pin: &Pin, from: u64, to: u64) -> Answer<ByteStream> {
+    /// The GET, not yet sent; it ends within the store's own deadline, and its health hears of it.
+    fn opening(&self, source: &Source, from: u64, to: u64) -> Answer<Opening> {
+        let Source::Store(name, pin) = source else { return Err(self.local("the spool is no store".to_owned())) };
+        let Some(seat) = self.engine.seat(name).cloned() else {
+            return Err(self.local(format!("{name} is no longer configured")));
+        };
         let whole = from == 0 && to == self.entry.size;
         let range = (!whole).then_some(ByteRange { start: from, end: to });
         let aside = self.past.as_ref().and_then(|past| past.get(&seat.name)).cloned();
         let at = aside.unwrap_or_else(|| seat.at(&self.bucket, &self.key));
-        let what = format!("get {}/{}", self.bucket, self.key);
-        let get = seat.store.get(&at, Some(pin), range);
-        let (found, bytes) = seat.within(OpClass::Read, seat.deadline(OpClass::Read), &what, get).await?;
-        if self.is_right(&seat.name, &found, pin) {
-            if self.past.is_none() && found.dress.stamp.is_none() && !self.entry.is_adopted_on(&seat.name) {
-                // It serves, and it is restamped.
-                self.engine.doubt_copy(&self.bucket, &self.key, &self.entry, &seat.name, DebtKind::Look).await;
-            }
-            return Ok(bytes);
+        let (what, pin) = (format!("get {}/{}", self.bucket, self.key), pin.clone());
+        Ok(Box::pin(async move {
+            let get = seat.store.get(&at, Some(&pin), range);
+            seat.within(OpClass::Read, seat.deadline(OpClass::Read), &what, get).await
+        }))
+    }
+
+    /// Is what it answered the copy that the entry names?
+    async fn judged(
+        &self,
+        source: &Source,
+        answer: Answer<(Found, ByteStream)>,
+    ) -> Result<(Source, ByteStream), (Source, StoreError)> {
+        let of = |error: StoreError| (source.clone(), error);
+        let (found, bytes) = answer.map_err(of)?;
+        let Source::Store(name, pin) = source else { return Ok((source.clone(), bytes)) };
+        if !self.is_right(name, &found, pin) {
+            let message = "another copy lies there".to_owned();
+            return Err(of(StoreError { fault: Fault::NoKey, ..self.local(message) }));
         }
-        Err(StoreError {
-            fault: Fault::NoKey,
-            applied: Applied::No,
-            message: "another copy lies there".to_owned(),
-            ..seat.silence(&what, Duration::ZERO)
-        })
+        if self.past.is_none() && found.dress.stamp.is_none() && !self.entry.is_adopted_on(name) {
+            // It serves, and it is restamped.
+            self.engine.doubt_copy(&self.bucket, &self.key, &self.entry, name, DebtKind::Look).await;
+        }
+        Ok((source.clone(), bytes))
     }
 
     fn is_right(&self, store: &outlast_rules::StoreName, found: &Found, pin: &Pin) -> bool {

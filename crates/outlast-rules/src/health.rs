@@ -131,6 +131,8 @@ struct Class {
     /// Times of the last falls from Up, at most `FLAPS_MAX + 1`.
     falls: Vec<Moment>,
     latencies: Latencies,
+    /// The last answer came after the soft deadline of that moment, or never.
+    late: bool,
 }
 
 impl Class {
@@ -150,6 +152,7 @@ impl Class {
             wakes_at: None,
             falls: Vec::new(),
             latencies: Latencies::default(),
+            late: false,
         }
     }
 
@@ -222,6 +225,7 @@ impl Class {
         if fault == Fault::Timeout {
             // The true time is not known, only that it is longer: without this the deadline could never grow.
             self.latencies.add(2 * DEADLINE_MS_MAX.min(self.deadline_ms(DEADLINE_MS_MAX)));
+            self.late = true;
             self.silences = (self.silences + 1).min(RUN_MAX);
         }
         match self.standing {
@@ -307,6 +311,7 @@ impl Health {
         self.worked = true;
         let this = self.class_mut(class);
         if let Some(ms) = latency_ms {
+            this.late = this.latencies.p95_ms().is_some_and(|p95| ms > p95.max(SOFT_MS_MIN));
             this.latencies.add(ms);
         }
         this.judge(false, false);
@@ -467,6 +472,16 @@ impl Health {
     pub fn soft_ms(&self, class: OpClass) -> u64 {
         let deadline = self.deadline_ms(class);
         self.class(class).latencies.p95_ms().map_or(deadline, |p95| p95.clamp(SOFT_MS_MIN, deadline))
+    }
+
+    /// What a read may be expected to take now: the median of the last few; as `median_ms` where nothing was read yet.
+    pub fn recent_read_ms(&self) -> f64 {
+        self.class(OpClass::Read).latencies.recent_ms().map_or_else(|| self.median_ms(), |ms| ms as f64)
+    }
+
+    /// The last answer of this class came later than is usual, or never: a second copy of a request only adds to it.
+    pub fn is_late(&self, class: OpClass) -> bool {
+        self.class(class).late
     }
 
     /// Of the last reads; of anything before the first read; 0 before the first answer.
@@ -824,6 +839,12 @@ mod tests {
         world.play("w.ok5000*128");
         assert_eq!(world.health.deadline_ms(OpClass::Write), 1_000);
         assert_eq!(world.health.soft_ms(OpClass::Write), 1_000);
+        let late = |world: &mut World, what: &str| {
+            world.play(what);
+            world.health.is_late(OpClass::Read)
+        };
+        assert!(!late(&mut world, "r.ok9") && late(&mut world, "r.ok40") && !late(&mut world, "r.ok5"));
+        assert!(late(&mut world, "r.timeout") && !late(&mut world, "r.ok5"));
         let mut slower = World::new();
         slower.play("r.ok5*128 r.timeout");
         assert_eq!(slower.health.deadline_ms(OpClass::Read), 500, "the next one is given more time");

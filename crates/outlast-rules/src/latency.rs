@@ -4,6 +4,8 @@
 const SAMPLES: usize = 128;
 /// With fewer answers a percentile says nothing, and the deadlines for the unknown hold.
 const LEARNT_FROM: usize = 16;
+/// A store that turns slow is seen after half of these, and one late answer among them moves nothing.
+const RECENT: usize = 9;
 
 /// The last answers' times in ms, oldest overwritten first.
 #[derive(Debug, Clone)]
@@ -34,6 +36,14 @@ impl Latencies {
     /// From the first answer on.
     pub fn median_ms(&self) -> Option<u64> {
         self.quantile(50)
+    }
+
+    /// Of the last few: what the next answer will take.
+    pub fn recent_ms(&self) -> Option<u64> {
+        let few = self.len.min(RECENT);
+        let mut last: Vec<u32> = (1..=few).map(|back| self.ring[(self.next + SAMPLES - back) % SAMPLES]).collect();
+        last.sort_unstable();
+        last.get(few / 2).map(|ms| u64::from(*ms))
     }
 
     fn quantile(&self, percent: usize) -> Option<u64> {
@@ -74,5 +84,15 @@ mod tests {
         assert!((90..=96).contains(&p95), "{p95}");
         seen.add(u64::MAX);
         assert!(seen.p95_ms().unwrap() <= 100, "one freak does not move it");
+        let mut turned = Latencies::default();
+        assert_eq!(turned.recent_ms(), None);
+        (0..SAMPLES + 3).for_each(|_| turned.add(20));
+        let recent: Vec<Option<u64>> = (0..6)
+            .map(|_| {
+                turned.add(400);
+                turned.recent_ms()
+            })
+            .collect();
+        assert_eq!(recent, [20, 20, 20, 20, 400, 400].map(Some), "five of nine");
     }
 }

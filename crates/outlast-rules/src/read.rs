@@ -13,10 +13,12 @@ pub enum Source {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ReadNow {
     pub standing: Standing,
-    /// Median of its last answers.
+    /// Median of its last few answers.
     pub latency_ms: f64,
     /// Money per byte read; 0 where reading is free.
     pub cost: f64,
+    /// Its last answer came later than is usual for it, or never.
+    pub late: bool,
 }
 
 /// Sources in the order in which they are tried. Stores that are Down come last, but come.
@@ -70,9 +72,9 @@ mod tests {
             record: None,
         };
         let now = |store: &StoreName| match store.as_str() {
-            "a" => ReadNow { standing: Standing::Down, latency_ms: 1.0, cost: 0.0 },
-            "b" => ReadNow { standing: Standing::Up, latency_ms: 9.0, cost: 0.0 },
-            _ => ReadNow { standing: Standing::Up, latency_ms: 3.0, cost: 0.0 },
+            "a" => ReadNow { standing: Standing::Down, latency_ms: 1.0, cost: 0.0, late: false },
+            "b" => ReadNow { standing: Standing::Up, latency_ms: 9.0, cost: 0.0, late: false },
+            _ => ReadNow { standing: Standing::Up, latency_ms: 3.0, cost: 0.0, late: false },
         };
         let order: Vec<String> = plan_read(&entry, true, now)
             .sources
