@@ -18,6 +18,7 @@ mod world;
 mod plan;
 
 mod blows;
+mod crew;
 mod ground;
 mod network;
 mod peer;

@@ -1,10 +1,11 @@
 //! Rounds of blows under load: heal, wait until nothing is owed, and compare every acknowledged write with what the gateway
 //! says and what each store holds.
 
-use crate::asking::{BUCKET, Shared, Stop};
+use crate::asking::{BUCKET, Shared};
 use crate::blows::Blow;
-use crate::client::{Ask, Connection};
+use crate::client::Connection;
 use crate::compare;
+use crate::crew::Crew;
 use crate::gateway::Gateway;
 use crate::ground::Ground;
 use crate::plan::{Broken, Plan, Tally};
@@ -14,7 +15,6 @@ use rand::{Rng, SeedableRng};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 /// Clients at once: enough that a group commit carries several writes.
@@ -50,8 +50,7 @@ struct Siege<'a> {
     /// Before the ground that it stands on: it goes first.
     gateway: Option<Gateway>,
     ground: Ground,
-    shared: Arc<Shared>,
-    workers: Vec<Worker>,
+    crew: Crew,
     chance: SmallRng,
     kills: u32,
     blows: u32,
@@ -62,20 +61,15 @@ impl<'a> Siege<'a> {
     async fn begin(plan: &'a Plan) -> Result<Siege<'a>, String> {
         let ground = Ground::set(&plan.program, &plan.tools, &plan.dir).await?;
         let gateway = ground.launch.start().await?;
-        let made = Connection::new(&gateway.s3, &ground.account).ask(Ask::put(BUCKET, "", bytes::Bytes::new())).await;
-        let made = made.map_err(|lost| format!("CreateBucket: {lost}"))?;
-        if !made.is_good() {
-            return Err(format!("CreateBucket: {} {}", made.status, made.text()));
-        }
+        let worker =
+            |number, shared: &Arc<Shared>| Worker::new(number, plan.seed, shared, &gateway.s3, &ground.account).light();
+        let crew = Crew::sign_on(&gateway, &ground.account, worker, CLIENTS).await?;
         for what in &ground.left_out {
             println!("LEFT OUT   {what}");
         }
-        let shared = Arc::new(Shared::default());
-        let worker = |number| Worker::new(number, plan.seed, &shared, &gateway.s3, &ground.account).light();
         Ok(Siege {
             plan,
-            workers: (0..CLIENTS).map(worker).collect(),
-            shared: shared.clone(),
+            crew,
             chance: SmallRng::seed_from_u64(plan.seed),
             gateway: Some(gateway),
             ground,
@@ -97,7 +91,7 @@ impl<'a> Siege<'a> {
         };
         self.under_blows(&blows).await.map_err(named)?;
         let healed_ms = begun.elapsed().as_millis();
-        self.read_all().await.map_err(named)?;
+        self.crew.read_all("after all is well again").await.map_err(named)?;
         let caught_up_ms = self.compare().await.map_err(named)?;
         if self.plan.told {
             println!("round {round}: {said}: healed at {healed_ms} ms, all paid {caught_up_ms} ms later, compared");
@@ -108,16 +102,9 @@ impl<'a> Siege<'a> {
     /// Load, blows, and everything well again.
     async fn under_blows(&mut self, blows: &[Blow]) -> Result<(), Vec<String>> {
         let one = |why: String| vec![why];
-        self.shared.dying.store(false, Ordering::SeqCst);
-        self.shared.resting.store(false, Ordering::SeqCst);
-        self.shared.rough.store(true, Ordering::SeqCst);
-        let mut clients = JoinSet::new();
-        for mut worker in self.workers.drain(..) {
-            clients.spawn(async move {
-                let outcome = worker.work().await;
-                (worker, outcome)
-            });
-        }
+        self.crew.shared.resting.store(false, Ordering::SeqCst);
+        self.crew.shared.rough.store(true, Ordering::SeqCst);
+        let clients = self.crew.send();
         sleep(Duration::from_millis(self.chance.random_range(BEFORE_MS))).await;
         for blow in blows {
             self.blows += 1;
@@ -135,54 +122,24 @@ impl<'a> Siege<'a> {
             self.kills += 1;
         }
         self.ground.heal(self.gateway.as_ref()).await.map_err(one)?;
-        self.shared.resting.store(true, Ordering::SeqCst);
-        let mut wrong = Vec::new();
-        while let Some(ended) = clients.join_next().await {
-            match ended {
-                Ok((worker, outcome)) => {
-                    self.workers.push(worker);
-                    wrong.extend(outcome.err());
-                }
-                Err(error) => wrong.push(format!("a client ended: {error}")),
-            }
-        }
-        // In the order of their numbers, so that a seed draws the same again.
-        self.workers.sort_by_key(Worker::number);
-        if !wrong.is_empty() {
-            return Err(wrong);
-        }
+        self.crew.shared.resting.store(true, Ordering::SeqCst);
+        self.crew.call_back(clients).await?;
         if self.gateway.is_none() {
             let gateway = self.ground.launch.start().await.map_err(one)?;
-            for worker in &mut self.workers {
-                worker.turn_to(&gateway.s3, &self.ground.account);
-            }
+            self.crew.turn_to(&gateway);
             self.gateway = Some(gateway);
         }
-        self.shared.rough.store(false, Ordering::SeqCst);
-        self.shared.dying.store(false, Ordering::SeqCst);
+        self.crew.shared.rough.store(false, Ordering::SeqCst);
+        self.crew.shared.dying.store(false, Ordering::SeqCst);
         Ok(())
     }
 
     fn kill(&mut self) {
-        self.shared.dying.store(true, Ordering::SeqCst);
+        self.crew.shared.dying.store(true, Ordering::SeqCst);
         if let Some(gateway) = self.gateway.take() {
             gateway.kill();
             self.kills += 1;
         }
-    }
-
-    /// At once, while undecided writes are still being resolved: a store that has what was acknowledged is there.
-    async fn read_all(&mut self) -> Result<(), Vec<String>> {
-        let mut wrong = Vec::new();
-        let keys = self.shared.oracle.all().into_keys();
-        for (key, number) in keys.zip((0..self.workers.len()).cycle()) {
-            match self.workers[number].read(&key).await {
-                Ok(()) => {}
-                Err(Stop::Killed | Stop::Refused) => wrong.push(format!("GET {key}: the gateway ended by itself")),
-                Err(Stop::Broken(why)) => wrong.push(format!("after all is well again: {why}")),
-            }
-        }
-        if wrong.is_empty() { Ok(()) } else { Err(wrong) }
     }
 
     /// How long the catch-up took, milliseconds.
@@ -192,7 +149,7 @@ impl<'a> Siege<'a> {
         gateway.caught_up_within(CATCH_UP_MAX).await.map_err(|why| vec![why])?;
         let caught_up_ms = begun.elapsed().as_millis();
         let mut connection = Connection::new(&gateway.s3, &self.ground.account);
-        let truths = compare::through_gateway(&mut connection, &self.shared.oracle).await?;
+        let truths = compare::through_gateway(&mut connection, &self.crew.shared.oracle).await?;
         let mut wrong = Vec::new();
         for (name, folder) in &self.ground.disks {
             wrong.extend(compare::plain_files(name, &folder.join(BUCKET), &truths));
@@ -202,13 +159,13 @@ impl<'a> Siege<'a> {
             wrong.extend(compare::plain_objects(name, &mut connection, &truths).await);
         }
         // All is well, so a write is taken.
-        let written = self.workers[0].write_one().await;
+        let written = self.crew.workers[0].write_one().await;
         wrong.extend(written.err().map(|stop| format!("a write after all is well: {stop:?}")));
         self.compared += 1;
         if wrong.is_empty() { Ok(caught_up_ms) } else { Err(wrong) }
     }
 
     fn tally(&self) -> Tally {
-        Tally { kills: self.kills, blows: self.blows, compared: self.compared, ..Tally::of(&self.shared.done) }
+        Tally { kills: self.kills, blows: self.blows, compared: self.compared, ..Tally::of(&self.crew.shared.done) }
     }
 }

@@ -1,8 +1,9 @@
 //! Rounds of load, kill -9 at a drawn moment, restart, and the comparison of everything with what was promised.
 
-use crate::asking::{BUCKET, Shared, Stop};
-use crate::client::{Account, Ask, Connection};
+use crate::asking::{BUCKET, Shared};
+use crate::client::{Account, Connection};
 use crate::compare;
+use crate::crew::Crew;
 use crate::gateway::Gateway;
 use crate::plan::{Broken, Plan, Tally};
 use crate::siege;
@@ -13,7 +14,6 @@ use rand::{Rng, SeedableRng};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 /// Clients at once: enough that a group commit carries several writes.
@@ -48,8 +48,7 @@ struct Run<'a> {
     plan: &'a Plan,
     stage: Stage,
     account: Arc<Account>,
-    shared: Arc<Shared>,
-    workers: Vec<Worker>,
+    crew: Crew,
     chance: SmallRng,
     gateway: Option<Gateway>,
     kills: u32,
@@ -60,18 +59,12 @@ impl<'a> Run<'a> {
     async fn begin(plan: &'a Plan, stage: Stage) -> Result<Run<'a>, String> {
         let gateway = stage.launch.start().await?;
         let account = stage.account()?;
-        let made = Connection::new(&gateway.s3, &account).ask(Ask::put(BUCKET, "", bytes::Bytes::new())).await;
-        let made = made.map_err(|lost| format!("CreateBucket: {lost}"))?;
-        if !made.is_good() {
-            return Err(format!("CreateBucket: {} {}", made.status, made.text()));
-        }
-        let shared = Arc::new(Shared::default());
-        let worker = |number| Worker::new(number, plan.seed, &shared, &gateway.s3, &account);
+        let worker = |number, shared: &Arc<Shared>| Worker::new(number, plan.seed, shared, &gateway.s3, &account);
+        let crew = Crew::sign_on(&gateway, &account, worker, CLIENTS).await?;
         Ok(Run {
             plan,
-            account: account.clone(),
-            workers: (0..CLIENTS).map(worker).collect(),
-            shared: shared.clone(),
+            account,
+            crew,
             chance: SmallRng::seed_from_u64(plan.seed),
             gateway: Some(gateway),
             stage,
@@ -94,11 +87,9 @@ impl<'a> Run<'a> {
         self.stage.calm(&mut self.chance).await.map_err(one)?;
         let gateway = self.stage.launch.start().await.map_err(one)?;
         let ready_ms = begun.elapsed().as_millis();
-        for worker in &mut self.workers {
-            worker.turn_to(&gateway.s3, &self.account);
-        }
+        self.crew.turn_to(&gateway);
         self.gateway = Some(gateway);
-        self.read_all().await?;
+        self.crew.read_all("after the restart").await?;
         let read_ms = begun.elapsed().as_millis();
         // Half of the rounds go on at once: the next kill meets what this one left undone.
         let compares = last || self.chance.random_bool(0.5);
@@ -114,47 +105,15 @@ impl<'a> Run<'a> {
 
     async fn load_and_kill(&mut self) -> Result<(), Vec<String>> {
         let one = |why: String| vec![why];
-        self.shared.dying.store(false, Ordering::SeqCst);
-        let mut clients = JoinSet::new();
-        for mut worker in self.workers.drain(..) {
-            clients.spawn(async move {
-                let outcome = worker.work().await;
-                (worker, outcome)
-            });
-        }
+        let clients = self.crew.send();
         let load_ms = self.chance.random_range(LOAD_MS);
         self.stage.disturb(&mut self.chance, load_ms).await.map_err(one)?;
-        self.shared.dying.store(true, Ordering::SeqCst);
+        self.crew.shared.dying.store(true, Ordering::SeqCst);
         if let Some(gateway) = self.gateway.take() {
             gateway.kill();
             self.kills += 1;
         }
-        let mut wrong = Vec::new();
-        while let Some(ended) = clients.join_next().await {
-            match ended {
-                Ok((worker, outcome)) => {
-                    self.workers.push(worker);
-                    wrong.extend(outcome.err());
-                }
-                Err(error) => wrong.push(format!("a client ended: {error}")),
-            }
-        }
-        if wrong.is_empty() { Ok(()) } else { Err(wrong) }
-    }
-
-    /// At once after the start, while undecided writes are still being resolved.
-    async fn read_all(&mut self) -> Result<(), Vec<String>> {
-        self.shared.dying.store(false, Ordering::SeqCst);
-        let mut wrong = Vec::new();
-        let keys = self.shared.oracle.all().into_keys();
-        for (key, number) in keys.zip((0..self.workers.len()).cycle()) {
-            match self.workers[number].read(&key).await {
-                Ok(()) => {}
-                Err(Stop::Killed | Stop::Refused) => wrong.push(format!("GET {key}: the gateway ended by itself")),
-                Err(Stop::Broken(why)) => wrong.push(format!("after the restart: {why}")),
-            }
-        }
-        if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+        self.crew.call_back(clients).await
     }
 
     /// How long the catch-up took, milliseconds.
@@ -164,7 +123,7 @@ impl<'a> Run<'a> {
         gateway.caught_up().await.map_err(|why| vec![why])?;
         let caught_up_ms = begun.elapsed().as_millis();
         let mut connection = Connection::new(&gateway.s3, &self.account);
-        let truths = compare::through_gateway(&mut connection, &self.shared.oracle).await?;
+        let truths = compare::through_gateway(&mut connection, &self.crew.shared.oracle).await?;
         let stores = self.stage.stores.iter();
         let wrong: Vec<String> =
             stores.flat_map(|(name, folder)| compare::plain_files(name, &folder.join(BUCKET), &truths)).collect();
@@ -173,6 +132,6 @@ impl<'a> Run<'a> {
     }
 
     fn tally(&self) -> Tally {
-        Tally { kills: self.kills, compared: self.compared, ..Tally::of(&self.shared.done) }
+        Tally { kills: self.kills, compared: self.compared, ..Tally::of(&self.crew.shared.done) }
     }
 }
