@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::figures::Times;
 use super::report::{Goal, Report};
-use super::scene::{make_bucket, start_one_disk};
+use super::scene::{account, make_bucket, start_store};
 use crate::stages::run_command;
 use crate::workspace;
 
@@ -16,7 +16,7 @@ const BUCKETS: [(&str, u64); 2] = [("small-bucket", 10_000), ("large-bucket", 1_
 const PAGE: u64 = 1_000;
 
 pub async fn measure(program: &Path, dir: &Path, quick: bool, report: &mut Report) -> Result<(), String> {
-    let (gateway, account) = start_one_disk(program, dir).await?;
+    let (gateway, account) = (start_store(program, dir).await?, account());
     for (bucket, _) in BUCKETS {
         make_bucket(&gateway.s3, &account, bucket).await?;
     }

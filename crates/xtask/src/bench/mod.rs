@@ -1,8 +1,10 @@
 //! `cargo xtask bench`: a store directly, the same store behind nginx, and Outlast over three of them, in turns in one run,
 //! so that what the machine does meanwhile hits all alike.
 
+mod catch_up;
 mod figures;
 mod large;
+mod line;
 mod listing;
 mod machine;
 mod memory;
@@ -30,7 +32,7 @@ pub struct Wanted {
     /// This program instead of the one that is built here
     #[arg(long, value_name = "PATH")]
     program: Option<std::path::PathBuf>,
-    /// Only these parts: small, large, memory, listing
+    /// Only these parts: small, large, memory, listing, catch-up
     #[arg(long, value_name = "PART")]
     only: Vec<String>,
     /// Print the figures and write no file
@@ -104,6 +106,9 @@ async fn all(
     }
     if wanted.wants("listing") {
         listing::measure(program, &dir.join("listing"), wanted.quick, report).await?;
+    }
+    if wanted.wants("catch-up") {
+        catch_up::measure(program, &dir.join("catch-up"), wanted.quick, report).await?;
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use super::nginx::Nginx;
 
 pub const BUCKET: &str = "photos";
 /// The upper Outlast's home on each store.
-const HOME: &str = "upper-home";
+pub const HOME: &str = "upper-home";
 const STORES: [&str; 3] = ["one", "two", "three"];
 const SECRET: &str = "a-secret-of-the-bench-alone";
 
@@ -38,9 +38,7 @@ impl Scene {
         let account = account();
         let mut stores = Vec::new();
         for name in STORES {
-            let config =
-                format!("{}{}[defaults]\nmin_copies = 1\nspool_counts = false\n", user(), disk("disk", "objects"));
-            let store = start(program, &dir.join(name), &["objects"], &config).await?;
+            let store = start_store(program, &dir.join(name)).await?;
             for bucket in [HOME, BUCKET] {
                 make_bucket(&store.s3, &account, bucket).await?;
             }
@@ -91,11 +89,11 @@ impl Scene {
     }
 }
 
-fn account() -> Arc<Account> {
+pub fn account() -> Arc<Account> {
     Arc::new(Account { access_key: "BENCH".into(), secret_key: SECRET.into() })
 }
 
-fn user() -> String {
+pub fn user() -> String {
     format!("[user.bench]\naccess_key = \"BENCH\"\nsecret_key = \"{SECRET}\"\n")
 }
 
@@ -103,7 +101,7 @@ fn disk(name: &str, path: &str) -> String {
     format!("[store.{name}]\nkind = \"disk\"\npath = \"{path}\"\n")
 }
 
-fn nested(name: &str, address: &str) -> String {
+pub fn nested(name: &str, address: &str) -> String {
     format!(
         "[store.{name}]\nkind = \"s3\"\nendpoint = \"http://{address}\"\nregion = \"us-east-1\"\naccess_key = \"BENCH\"\n\
          secret_key = \"{SECRET}\"\nnested = true\nsystem_bucket = \"{HOME}\"\n"
@@ -120,10 +118,10 @@ async fn start(program: &Path, dir: &Path, folders: &[&str], config: &str) -> Re
     Launch::new(program, dir).start().await
 }
 
-/// One disk, for what the ledger alone answers.
-pub async fn start_one_disk(program: &Path, dir: &Path) -> Result<(Gateway, Arc<Account>), String> {
+/// Outlast over one disk: a store for another one, or what the ledger alone answers.
+pub async fn start_store(program: &Path, dir: &Path) -> Result<Gateway, String> {
     let config = format!("{}{}[defaults]\nmin_copies = 1\nspool_counts = false\n", user(), disk("disk", "objects"));
-    Ok((start(program, dir, &["objects"], &config).await?, account()))
+    start(program, dir, &["objects"], &config).await
 }
 
 pub async fn make_bucket(address: &str, account: &Arc<Account>, bucket: &str) -> Result<(), String> {
