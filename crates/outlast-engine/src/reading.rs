@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use outlast_ledger::Change;
 use outlast_rules::{
-    Block, BucketName, Debt, DebtKind, Digests, Entry, Key, OpClass, Pin, Source, StoreName, digest_of,
+    Block, BucketName, Debt, DebtKind, Digests, Entry, Key, OpClass, Pin, ReadNow, Source, StoreName, digest_of,
     is_worth_hedging, name_hash, plan_read,
 };
 use outlast_store::{Answer, Applied, At, ByteRange, ByteStream, Fault, Found, StoreError};
@@ -329,7 +329,7 @@ impl Reading {
 
     /// Is what it answered the copy that the entry names?
     async fn judged(
-        &self,
+        &mut self,
         source: &Source,
         answer: Answer<(Found, ByteStream)>,
     ) -> Result<(Source, ByteStream), (Source, StoreError)> {
@@ -512,6 +512,24 @@ async fn next_of(bytes: &mut ByteStream, seat: Option<&Seat>) -> Option<Option<s
 }
 
 impl Engine {
+    /// What planning a read, or a hedge, knows of this store.
+    pub(crate) fn read_now(&self, store: &StoreName) -> ReadNow {
+        let Some(seat) = self.seat(store) else {
+            return ReadNow { standing: outlast_rules::Standing::Down, latency_ms: 0.0, cost: 0.0, late: true };
+        };
+        seat.health(|health| ReadNow {
+            standing: health.standing(OpClass::Read),
+            latency_ms: health.recent_read_ms(),
+            cost: seat.read_cost,
+            late: health.is_late(OpClass::Read),
+        })
+    }
+
+    /// Nobody reads its body any more; how long its first byte took is learnt all the same, and its silence too.
+    pub(crate) fn learn_from(&self, opening: Opening) {
+        self.tasks.spawn(async move { drop(opening.await) });
+    }
+
     /// A holder's copy did not read well. `Rewrite`: it is certainly wrong and never a source again; `Look`: to be looked at.
     pub(crate) async fn doubt_copy(
         &self,

@@ -3,7 +3,6 @@
 
 mod support;
 
-use outlast_engine::*;
 use outlast_store::{Apply, Class, Faulty, MemoryStore, MemoryTraits, Setting, Store, Switch, Trouble};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +10,11 @@ use support::{World, bytes, name};
 use tokio::time::Instant;
 
 const USUAL: Duration = Duration::from_millis(20);
-const SLOW: Duration = Duration::from_millis(400);
+/// Within the hard deadline of a store that usually takes 20 ms.
+const SLOW: Duration = Duration::from_millis(200);
 
-fn gets(trouble: Trouble) -> Setting {
-    Setting::on(&[Class::Get], trouble)
+fn reads(trouble: Trouble) -> Setting {
+    Setting::on(&[Class::Head, Class::Get], trouble)
 }
 
 /// Three stores that hold everything and answer reads in 20 ms; what the first takes is known.
@@ -25,13 +25,13 @@ async fn learnt() -> (World, [Arc<Switch>; 3]) {
         Arc::new(Faulty::new(store, switches[nth].clone()))
     };
     let world = World::with_memory(&[MemoryTraits::B; 3], |_| {}, wrap).await;
+    for switch in &switches {
+        switch.set(reads(Trouble::delay(USUAL)));
+    }
     world.engine.start_workers();
     world.put("k", &bytes(5_000, 1)).await.unwrap();
     world.settle().await;
-    for switch in &switches {
-        switch.set(gets(Trouble::delay(USUAL)));
-    }
-    for _ in 0..64 {
+    for _ in 0..160 {
         read(&world).await;
     }
     assert_eq!(counted(&world, "reads_hedged").await, 0, "nobody is asked twice for what comes as usual");
@@ -52,7 +52,7 @@ async fn counted(world: &World, what: &str) -> u64 {
 #[tokio::test(start_paused = true)]
 async fn readers_hardly_notice_that_a_store_turns_slow() {
     let (world, switches) = learnt().await;
-    switches[0].set(gets(Trouble::delay(SLOW)));
+    switches[0].set(reads(Trouble::delay(SLOW)));
     let mut longest = Duration::ZERO;
     for _ in 0..60 {
         longest = longest.max(read(&world).await);
@@ -70,13 +70,16 @@ async fn readers_hardly_notice_that_a_store_turns_slow() {
 async fn nobody_asks_twice_when_all_are_slow() {
     let (world, switches) = learnt().await;
     for switch in &switches {
-        switch.set(gets(Trouble::delay(SLOW)));
+        switch.set(reads(Trouble::delay(SLOW)));
     }
     for _ in 0..60 {
         read(&world).await;
     }
     let hedged = counted(&world, "reads_hedged").await;
-    assert!(hedged <= 2, "{hedged}: once for each store of which it was not known yet");
+    assert!(
+        (1..=4).contains(&hedged),
+        "{hedged}: until it is known of each store, where the budget would allow thirteen"
+    );
     world.engine.stop().await;
 }
 
@@ -101,7 +104,7 @@ async fn a_silent_store_goes_down_beside_its_hedges() {
 async fn the_budget_bounds_a_burst() {
     let (world, switches) = learnt().await;
     let world = Arc::new(world);
-    switches[0].set(gets(Trouble::delay(SLOW)));
+    switches[0].set(reads(Trouble::delay(SLOW)));
     let readers: Vec<_> = (0..100)
         .map(|_| {
             let world = world.clone();

@@ -311,7 +311,7 @@ impl Health {
         self.worked = true;
         let this = self.class_mut(class);
         if let Some(ms) = latency_ms {
-            this.late = this.latencies.p95_ms().is_some_and(|p95| ms > p95.max(SOFT_MS_MIN));
+            this.late = this.latencies.usual_ms().is_some_and(|usual| ms > usual.max(SOFT_MS_MIN));
             this.latencies.add(ms);
         }
         this.judge(false, false);

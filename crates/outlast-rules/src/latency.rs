@@ -5,7 +5,7 @@ const SAMPLES: usize = 128;
 /// With fewer answers a percentile says nothing, and the deadlines for the unknown hold.
 const LEARNT_FROM: usize = 16;
 /// A store that turns slow is seen after half of these, and one late answer among them moves nothing.
-const RECENT: usize = 9;
+const RECENT: usize = 7;
 
 /// The last answers' times in ms, oldest overwritten first.
 #[derive(Debug, Clone)]
@@ -36,6 +36,11 @@ impl Latencies {
     /// From the first answer on.
     pub fn median_ms(&self) -> Option<u64> {
         self.quantile(50)
+    }
+
+    /// No answer but a late one takes longer. Of few answers twice the median says it.
+    pub fn usual_ms(&self) -> Option<u64> {
+        self.p95_ms().or_else(|| self.median_ms().map(|median| 2 * median))
     }
 
     /// Of the last few: what the next answer will take.
@@ -93,6 +98,6 @@ mod tests {
                 turned.recent_ms()
             })
             .collect();
-        assert_eq!(recent, [20, 20, 20, 20, 400, 400].map(Some), "five of nine");
+        assert_eq!(recent, [20, 20, 20, 400, 400, 400].map(Some), "four of seven");
     }
 }

@@ -2,7 +2,7 @@
 //! with as many transfers; how true its time of arrival was, what clients feel of it; and how soon a loss is recognised.
 
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -223,7 +223,7 @@ async fn rclone(stage: &Stage, dir: &Path) -> Result<Duration, String> {
     let config = dir.join("rclone.conf");
     let text = remote("from", &stage.lines[0]) + &remote("to", &stage.lines[2]);
     std::fs::write(&config, text).map_err(|error| error.to_string())?;
-    let mut command = tokio::process::Command::new(&program);
+    let mut command = Command::new(&program);
     command
         .args(["sync", &format!("from:{BUCKET}"), &format!("to:{MIRROR}"), "--retries", "1"])
         .args(["--transfers", &TRANSFERS.to_string(), "--checkers", &TRANSFERS.to_string()])
@@ -232,7 +232,9 @@ async fn rclone(stage: &Stage, dir: &Path) -> Result<Duration, String> {
         .arg(&config)
         .stdin(Stdio::null());
     let began = Instant::now();
-    let ended = command.output().await.map_err(|error| format!("{}: {error}", program.display()))?;
+    // The lines run on this runtime: it must not be held up.
+    let ended = tokio::task::spawn_blocking(move || command.output()).await.map_err(|error| error.to_string())?;
+    let ended = ended.map_err(|error| format!("{}: {error}", program.display()))?;
     if !ended.status.success() {
         return Err(format!("rclone sync: {}", String::from_utf8_lossy(&ended.stderr)));
     }
