@@ -26,6 +26,8 @@ const LOOK: Duration = Duration::from_millis(200);
 /// Between two reads of the client that feels what catch-up costs.
 const READ_EVERY: Duration = Duration::from_millis(20);
 const READS_BEFORE: usize = 300;
+/// Of the requests that flow while a store is lost.
+const WRITE_EVERY: usize = 5;
 const HARD_MAX: Duration = Duration::from_secs(5);
 const SILENT_MAX: Duration = Duration::from_secs(30);
 /// The longest wait for anything here.
@@ -255,6 +257,11 @@ async fn detection(stage: &Stage, report: &mut Report) -> Result<(), String> {
         let mut connection = Connection::new(&stage.outlast.s3, &stage.account);
         let found = loop {
             worst = worst.max(read(&mut connection, number).await?);
+            // A write calls every store; a read only the one that is the quickest.
+            if number % WRITE_EVERY == 0 {
+                let body = bytes_of(BodyId::new(number as u64, SMALL));
+                good(&mut connection, Ask::put(BUCKET, &format!("flow/{number:05}"), body)).await?;
+            }
             number += 1;
             if stage.store(0).await?["standing"] == "down" {
                 break began.elapsed();
