@@ -7,7 +7,7 @@ use crate::native_bucket::{Gate, NativeError, holds_objects};
 use crate::seats::Seat;
 use futures_util::future::join_all;
 use outlast_ledger::{Bucket, BucketState, Change, LedgerError, ListQuery};
-use outlast_rules::{BucketName, StoreName};
+use outlast_rules::{BucketName, Mutant, StoreName, broken};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,7 +61,8 @@ impl Engine {
     /// For a write in its lane, which began in `life`: a bucket that was deleted and made again is another one, and never
     /// hears of what was begun before (protocol.md 2.9).
     pub(crate) fn writable_in(&self, name: &BucketName, life: u64) -> Result<(), WriteError> {
-        if self.writable(name)?.incarnation == life { Ok(()) } else { Err(WriteError::NoBucket) }
+        let same = self.writable(name)?.incarnation == life || broken(Mutant::LifeIgnored);
+        if same { Ok(()) } else { Err(WriteError::NoBucket) }
     }
 
     /// The life of the bucket in which a write begins.
@@ -215,7 +216,7 @@ impl Engine {
     async fn remove_bucket(self: Arc<Self>, name: BucketName) -> Result<(), BucketError> {
         let _lane = self.bucket_lane.lock().await;
         // Writes in their commit phase end first; later ones wait here and find the bucket gone or still there.
-        let _gate = self.gates.write(&name).await;
+        let _gate = if broken(Mutant::GateSkipped) { None } else { Some(self.gates.write(&name).await) };
         let bucket = match self.served(&name) {
             Served::Yes(bucket) => bucket,
             Served::Leaving(bucket) => return self.finish_leaving(bucket).await,
@@ -241,7 +242,8 @@ impl Engine {
         }
         let any = ListQuery { limit: 1, ..ListQuery::default() };
         let open = self.ledger.uploads(name, "", ("", ""), 1).await?;
-        let undecided = self.ledger.intents(usize::MAX >> 1).await?.iter().any(|intent| &intent.bucket == name);
+        let undecided = !broken(Mutant::UndecidedInGoneBucket)
+            && self.ledger.intents(usize::MAX >> 1).await?.iter().any(|intent| &intent.bucket == name);
         Ok(self.ledger.list(name, any).await?.items.is_empty() && open.is_empty() && !undecided)
     }
 

@@ -8,8 +8,8 @@ use crate::lanes::LaneGuard;
 use crate::seats::{Operation, Seat};
 use outlast_ledger::{Change, LedgerError};
 use outlast_rules::{
-    BucketName, CallId, Entry, Fence, Key, KeyState, Leaves, Mark, OpClass, Pin, Seen, Step, StoreName, closed_by,
-    name_hash,
+    BucketName, CallId, Entry, Fence, Key, KeyState, Leaves, Mark, Mutant, OpClass, Pin, Seen, Step, StoreName, broken,
+    closed_by, name_hash,
 };
 use outlast_store::{Answer, Applied, Dress, Fault, Found, PutSpec, StoreError};
 use std::sync::Arc;
@@ -116,7 +116,7 @@ pub(crate) fn judge(
     let name = name_hash(bucket, key);
     Ok(match &found.dress.stamp {
         Some(stamp) if stamp.is_of(entry.write, name, entry.size) && found.size == entry.size => There::Ours(found),
-        Some(stamp) if stamp.name == name => match stamp.seq {
+        Some(stamp) if stamp.is_bound_to(name) => match stamp.seq {
             Some(seq) if seq > entry.seq => There::Newer(found),
             _ => There::Older(found),
         },
@@ -128,6 +128,9 @@ pub(crate) fn judge(
 
 /// Adopted copies never had a stamp, stripped ones lost it: both are known by pin, or by size and MD5.
 fn is_known_without_stamp(entry: &Entry, before: &KeyState, found: &Found) -> bool {
+    if broken(Mutant::StrippedIsForeign) {
+        return false;
+    }
     let candidates = before.entry.iter().chain(before.intents.iter().map(|intent| &intent.entry)).chain([entry]);
     candidates.into_iter().any(|known| {
         let pinned = known.adopted_from.is_some() && known.holders.values().any(|pin| *pin == found.pin);
@@ -165,7 +168,9 @@ impl Call {
             Step::Skip(_) => return Ok(End::Closed),
         };
         for _ in 0..=RETRIES_AFTER_412_MAX {
-            if report.outstanding.is_none() {
+            if report.outstanding.is_none() && broken(Mutant::RetryWithoutMark) && !report.answered.is_empty() {
+                report.outstanding = Some(engine.new_call());
+            } else if report.outstanding.is_none() {
                 report.outstanding = Some(self.mark(engine, fence.clone(), report).await?);
             }
             let answer = self.send(engine, fence.clone()).await;
@@ -185,9 +190,11 @@ impl Call {
                 }
                 Err(error) => error,
             };
+            let answered = (broken(Mutant::SilenceMeansNotApplied) && error.fault == Fault::Timeout)
+                || (broken(Mutant::ErrorMeansNotApplied) && error.fault != Fault::Timeout);
             match error.applied {
                 // On a store whose calls are never given up the call has returned, whatever it said.
-                Applied::Unknown if !self.seat.limits().never_given_up => return Ok(End::Error(error)),
+                Applied::Unknown if !self.seat.limits().never_given_up && !answered => return Ok(End::Error(error)),
                 _ => report.answered.extend(report.outstanding.take()),
             }
             // NoUpload at Complete is a 412 too: an earlier attempt may have completed it (protocol.md 1, "outcome").
@@ -231,7 +238,9 @@ impl Call {
     /// A copy of a write that the ledger knows to have been rolled back, and nothing newer than this write: it is no truth,
     /// however high its seq, and this store is owed this write until it has it.
     async fn was_rolled_back(&self, engine: &Arc<Engine>, found: &Found) -> Result<bool, LedgerError> {
-        let Some(stamp) = &found.dress.stamp else { return Ok(false) };
+        let Some(stamp) = found.dress.stamp.as_ref().filter(|_| !broken(Mutant::RollBackForgotten)) else {
+            return Ok(false);
+        };
         let rolled_back = engine.ledger.rolled_back(&self.bucket, &self.key).await?;
         Ok(rolled_back.iter().any(|(write, _)| *write == stamp.write) && self.is_newest(engine).await?)
     }
@@ -319,6 +328,7 @@ impl Call {
 
     async fn send(&self, engine: &Arc<Engine>, fence: Option<Fence>) -> Answer<Pin> {
         let at = self.seat.at(&self.bucket, &self.key);
+        let fence = fence.filter(|_| !broken(Mutant::FenceNotSent));
         let store = &self.seat.store;
         match &self.load {
             Load::Body { held, md5 } => {

@@ -14,8 +14,8 @@ use crate::lanes::LaneGuard;
 use crate::seats::Operation;
 use outlast_ledger::Change;
 use outlast_rules::{
-    CallId, Entry, EntryKind, Intent, KeyState, Mark, OpClass, Placement, Skip, Step, StoreName, StoreNow, Trashed,
-    Verdict, WriteTally, judge_write, plan_write,
+    CallId, Entry, EntryKind, Intent, Key, KeyState, Mark, Mutant, OpClass, Placement, Skip, Step, StoreName, StoreNow,
+    Trashed, Verdict, WriteTally, broken, judge_write, plan_write,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -47,8 +47,10 @@ impl Engine {
     }
 
     pub(crate) async fn commit_in_lane(self: Arc<Self>, draft: Draft) -> Result<Written, WriteError> {
-        let _gate = self.gates.read(&draft.bucket).await;
-        let lane = self.lanes.lock(&draft.bucket, &draft.key).await;
+        let _gate = if broken(Mutant::GateSkipped) { None } else { Some(self.gates.read(&draft.bucket).await) };
+        let own = || Key::parse(&format!("{:x}", self.random())).expect("a number is a key");
+        let lane_name = if broken(Mutant::LaneSkipped) { own() } else { draft.key.clone() };
+        let lane = self.lanes.lock(&draft.bucket, &lane_name).await;
         self.writable_in(&draft.bucket, draft.life)?;
         let before = self.settled_state(&draft.bucket, &draft.key).await?;
         judge_write(&draft.conditions, before.object()).map_err(|refusal| match refusal {
@@ -198,6 +200,13 @@ impl Phase {
             },
         };
         let mut batch = vec![Change::BeginWrite(Box::new(intent))];
+        if broken(Mutant::IntentNotWritten) {
+            batch.clear();
+        }
+        if broken(Mutant::VisibleAtIntent) {
+            let (bucket, key, entry) = (self.draft.bucket.clone(), self.draft.key.clone(), (*self.entry).clone());
+            batch.push(Change::SetEntry { bucket, key, entry: Box::new(entry), digests: None });
+        }
         batch.extend(self.trashed.take().map(|trashed| Change::PutTrash(Box::new(trashed))));
         if self.draft.loads.operation() == Operation::Complete {
             batch.push(self.engine.order_kept(&self.draft.bucket, &self.draft.key, &self.entry));
@@ -210,6 +219,9 @@ impl Phase {
             if let Step::Call { fence } = step {
                 let call = self.engine.new_call();
                 marks.insert(store.clone(), call);
+                if broken(Mutant::MarksNotWritten) {
+                    continue;
+                }
                 batch.push(Change::AddMark(Mark {
                     call,
                     store: store.clone(),

@@ -8,8 +8,8 @@ use crate::records::{Deleted, Kept, KeptWrite, record_of};
 use crate::trash::Held;
 use outlast_ledger::{Change, LedgerError};
 use outlast_rules::{
-    BucketName, Conditions, Debt, DebtKind, Displaced, Entry, EntryKind, Head, Intent, Key, KeyState, Layout, Refusal,
-    Trashed, WriteId, judge_write,
+    BucketName, Conditions, Debt, DebtKind, Displaced, Entry, EntryKind, Head, Intent, Key, KeyState, Layout, Mutant,
+    Refusal, Trashed, WriteId, broken, judge_write,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ impl Engine {
         keys: Vec<(Key, Conditions)>,
     ) -> Vec<(Key, Result<(), WriteError>)> {
         let order: BTreeMap<Key, Conditions> = keys.into_iter().collect();
-        let _gate = self.gates.read(&bucket).await;
+        let _gate = if broken(Mutant::GateSkipped) { None } else { Some(self.gates.read(&bucket).await) };
         let mut lanes = Vec::new();
         for key in order.keys() {
             lanes.push(self.lanes.lock(&bucket, key).await);
@@ -133,7 +133,9 @@ impl Engine {
         let deletes: Vec<Deleted> = intents.iter().map(deleted).collect();
         began.push(self.tomb_kept(bucket, record, &deletes));
         self.ledger.commit(began).await?;
-        self.write_tomb(bucket, record, deletes).await?;
+        if !broken(Mutant::DeleteWithoutRecord) {
+            self.write_tomb(bucket, record, deletes).await?;
+        }
         let mut batch = Vec::new();
         for (intent, (_, state)) in intents.iter().zip(dying) {
             batch.extend(self.tombstone_changes(intent, state));
@@ -184,7 +186,7 @@ impl Engine {
             write: other.entry.write,
         }));
         changes.extend(
-            self.seats_of(bucket).iter().map(|seat| {
+            self.seats_of(bucket).iter().filter(|_| !broken(Mutant::RemovalForgotten)).map(|seat| {
                 Change::Owe(Debt::begin(&seat.name, bucket, key, DebtKind::Remove, Some(&intent.entry), now))
             }),
         );
@@ -218,6 +220,7 @@ impl Engine {
         let deletes = vec![deleted(intent)];
         self.ledger.commit(vec![self.tomb_kept(bucket, record, &deletes)]).await?;
         match self.write_tomb(bucket, record, deletes).await {
+            _ if broken(Mutant::DeleteForwardWithoutRecord) => {}
             Ok(()) => {}
             Err(WriteError::Ledger(error)) => return Err(error),
             Err(_) => return Ok(false),

@@ -4,7 +4,7 @@ use crate::engine::Engine;
 use crate::reading::{NoFirstByte, Reading};
 use crate::seats::Seat;
 use futures_util::StreamExt;
-use outlast_rules::{BucketName, Digests, Entry, Key, Layout, OpClass, Pin};
+use outlast_rules::{BucketName, Digests, Entry, Key, Layout, Mutant, OpClass, Pin, broken};
 use outlast_store::{Answer, Applied, At, Body, Fault, NativePart, PutSpec, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,7 +79,8 @@ impl Elsewhere<'_> {
 
     /// Bytes from other holders. Without a first byte nothing is sent at all.
     async fn body(&self, range: (u64, u64)) -> Answer<Body> {
-        let (entry, digests) = (self.entry.clone(), self.digests.clone());
+        let digests = self.digests.clone().filter(|_| !broken(Mutant::CopiedUnchecked));
+        let entry = self.entry.clone();
         let mut reading = Reading::new(self.engine, self.bucket, self.key, entry, digests, self.spooled, range);
         if let Err(NoFirstByte::Missed(words) | NoFirstByte::Failed(words)) = reading.begin().await {
             return Err(self.no_source(words));

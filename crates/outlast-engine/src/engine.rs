@@ -18,7 +18,9 @@ use crate::shipping::Shipping;
 use crate::spool::Spool;
 use crate::unknown::Unknown;
 use outlast_ledger::{Bucket, BucketState, Change, Ledger, LedgerError};
-use outlast_rules::{BucketName, CallId, Departure, Epoch, Moment, Placement, StoreName, WriteId, placement_without};
+use outlast_rules::{
+    BucketName, CallId, Departure, Epoch, Moment, Mutant, Placement, StoreName, WriteId, broken, placement_without,
+};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
@@ -152,6 +154,9 @@ impl Engine {
     /// After a crash every mark counts anew (protocol.md 2.8). On disks whose lock this process took no call of a dead
     /// process can live on: marks from before `opened` get their second look at once.
     async fn restart_marks(&self) -> Result<(), LedgerError> {
+        if broken(Mutant::MarksNotRestarted) {
+            return Ok(());
+        }
         let anew = self.seats.values().filter(|seat| !seat.limits().never_given_up);
         let stores = anew.map(|seat| seat.name.clone()).collect();
         self.ledger.commit(vec![Change::RestartMarks { stores, now: self.opened }]).await

@@ -3,7 +3,7 @@
 use crate::counters::count;
 use crate::engine::Engine;
 use crate::seats::Seat;
-use outlast_rules::{BucketName, Entry, Key, OpClass, StoreName, name_hash};
+use outlast_rules::{BucketName, Entry, Key, Mutant, OpClass, StoreName, broken, name_hash};
 use outlast_store::{Answer, Dress, Found, PutSpec};
 use std::sync::Arc;
 
@@ -44,7 +44,10 @@ impl Engine {
     /// A copy of this entry that has lost its stamp: size and ETag are those of the copy that was there (counter-example 28).
     pub(crate) fn is_stripped(&self, entry: &Entry, store: &StoreName, found: &Found) -> bool {
         let pinned = entry.holders.get(store).is_some_and(|pin| pin.etag == found.pin.etag);
-        found.dress.stamp.is_none() && found.size == entry.size && (pinned || found.pin.etag == entry.etag)
+        !broken(Mutant::StrippedIsForeign)
+            && found.dress.stamp.is_none()
+            && found.size == entry.size
+            && (pinned || found.pin.etag == entry.etag)
     }
 
     /// Keeps a foreign object under `.outlast/conflicts/` on its own store before it is overwritten.
@@ -55,6 +58,9 @@ impl Engine {
         key: &Key,
         found: &Found,
     ) -> Answer<()> {
+        if broken(Mutant::ForeignNotKept) {
+            return Ok(());
+        }
         let from = seat.at(bucket, key);
         let to = seat.record_at(bucket, &format!(".outlast/conflicts/{:032x}/{key}", self.random()));
         let spec = PutSpec { dress: Dress { head: found.dress.head.clone(), stamp: None }, fence: None, md5: None };

@@ -4,7 +4,7 @@ use crate::asks::{GetAnswer, GetAsk, ObjectFacts, RangeAsk, ReadError};
 use crate::counters::count;
 use crate::engine::Engine;
 use crate::reading::{NoFirstByte, Reading};
-use outlast_rules::{BucketName, Digests, Entry, Key, Layout, judge_read, keeps_range};
+use outlast_rules::{BucketName, Digests, Entry, Key, Layout, Mutant, broken, judge_read, keeps_range};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,6 +52,9 @@ impl Engine {
                 Err(NoFirstByte::Missed(words)) => {
                     if !self.moved_on(&ask.bucket, &ask.key, &entry).await? {
                         reading.blame_missers().await;
+                        if broken(Mutant::Trusted404) {
+                            return Err(ReadError::NoKey);
+                        }
                         count(&self.counters.reads_failed);
                         return Err(ReadError::NoHolder(words));
                     }
@@ -99,6 +102,9 @@ impl Engine {
     /// A miss while the key has a write in its commit phase or undecided, or after the entry has changed: wait for the
     /// decision and say that it is worth starting again. Such a miss makes no debt (protocol.md 3.2, counter-example 12).
     async fn moved_on(self: &Arc<Self>, bucket: &BucketName, key: &Key, entry: &Entry) -> Result<bool, ReadError> {
+        if broken(Mutant::MissIsFinal) {
+            return Ok(false);
+        }
         let state = self.ledger.key_state(bucket, key).await?;
         let changed = |now: Option<&Entry>| {
             now.map(|now| (now.write, now.holders.clone())) != Some((entry.write, entry.holders.clone()))

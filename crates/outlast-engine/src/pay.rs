@@ -8,8 +8,8 @@ use crate::seats::{Operation, Seat};
 use outlast_ledger::{Change, LedgerError};
 use outlast_rules::{
     BucketName, Debt, DebtKind, Displaced, Entry, EntryKind, Fence, Key, KeyState, Layout, Leaves, Mark, Moment,
-    OpClass, Seen, Seq, Shelf, Stamp, Step, StoreName, Trashed, UNDELETE_MS_DEFAULT, WriteId, closed_by, is_safe,
-    trash_name,
+    Mutant, OpClass, Seen, Seq, Shelf, Stamp, Step, StoreName, Trashed, UNDELETE_MS_DEFAULT, WriteId, broken,
+    closed_by, is_safe, trash_name,
 };
 use outlast_store::{Answer, Applied, Fault, Found};
 use std::collections::BTreeMap;
@@ -208,7 +208,9 @@ impl Engine {
             End::Superseded => later("the key has changed"),
             End::Ledger(error) => return Err(error),
             End::Error(error) => {
-                if report.outstanding.is_some() {
+                if let Some(call) = report.outstanding.filter(|_| broken(Mutant::UnknownDropsMark)) {
+                    batch.push(Change::DropMark { call });
+                } else if report.outstanding.is_some() {
                     batch.push(Change::RestartKeyMarks { bucket, key, store, now });
                 }
                 Paid::Later { why: error.to_string(), fault: Some(error.fault) }
@@ -263,6 +265,13 @@ impl Engine {
         let ghost = entry.clone().unwrap_or_else(|| ghost(debt));
         let there = judge(bucket, key, &ghost, &state, Ok(found.clone()));
         let foreign = matches!(there, Ok(There::Foreign(_)));
+        if foreign
+            && broken(Mutant::ForeignClosesBucket)
+            && let Some(bucket) = self.cached_bucket(bucket)
+        {
+            let state = outlast_ledger::BucketState::Found { on: vec![seat.name.clone()] };
+            self.cache_bucket(&bucket.name.clone(), Some(outlast_ledger::Bucket { state, ..bucket }));
+        }
         if foreign && entry.is_none() {
             // Nobody ever wrote this key through us: it is reported and left alone.
             let text = format!("{}: {bucket}/{key} is not ours and no entry knows it", seat.name);
@@ -326,6 +335,7 @@ impl Engine {
             Err(error) => {
                 let (store, bucket, key) = (seat.name.clone(), bucket.clone(), key.clone());
                 let certain = error.applied != Applied::Unknown || seat.limits().never_given_up;
+                let certain = certain || broken(Mutant::UnknownDropsMark);
                 let now = self.now();
                 let change = if certain {
                     Change::DropMark { call }
@@ -388,7 +398,7 @@ impl Engine {
         }
         let state = self.ledger.key_state(bucket, key).await?;
         let Some(entry) = state.object() else { return Ok(()) };
-        if !self.stands_on_enough(bucket, &state, entry) {
+        if !self.stands_on_enough(bucket, &state, entry) && !broken(Mutant::SpoolTrimmedEarly) {
             return Ok(());
         }
         if below_min {

@@ -10,8 +10,8 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use outlast_ledger::Change;
 use outlast_rules::{
-    Block, BucketName, Debt, DebtKind, Digests, Entry, Key, OpClass, Pin, ReadNow, Source, StoreName, digest_of,
-    is_worth_hedging, name_hash, plan_read,
+    Block, BucketName, Debt, DebtKind, Digests, Entry, Key, Mutant, OpClass, Pin, ReadNow, Source, StoreName, broken,
+    digest_of, is_worth_hedging, name_hash, plan_read,
 };
 use outlast_store::{Answer, Applied, At, ByteRange, ByteStream, Fault, Found, StoreError};
 use std::collections::BTreeMap;
@@ -154,6 +154,7 @@ impl Reading {
             }
             match reading.next_piece().await {
                 Some(piece) => Some((Ok(piece), Some(reading))),
+                None if broken(Mutant::CutEndsAsWhole) => None,
                 None => {
                     count(&reading.engine.counters.reads_failed);
                     Some((Err(ReadError::NoHolder(reading.words())), None))
@@ -322,7 +323,7 @@ impl Reading {
         let at = aside.unwrap_or_else(|| seat.at(&self.bucket, &self.key));
         let (what, pin) = (format!("get {}/{}", self.bucket, self.key), pin.clone());
         Ok(Box::pin(async move {
-            let get = seat.store.get(&at, Some(&pin), range);
+            let get = seat.store.get(&at, (!broken(Mutant::PinSkipped)).then_some(&pin), range);
             seat.within(OpClass::Read, seat.deadline(OpClass::Read), &what, get).await
         }))
     }
@@ -336,7 +337,7 @@ impl Reading {
         let of = |error: StoreError| (source.clone(), error);
         let (found, bytes) = answer.map_err(of)?;
         let Source::Store(name, pin) = source else { return Ok((source.clone(), bytes)) };
-        if !self.is_right(name, &found, pin) {
+        if !self.is_right(name, &found, pin) && !broken(Mutant::PinSkipped) {
             let message = "another copy lies there".to_owned();
             return Err(of(StoreError { fault: Fault::NoKey, ..self.local(message) }));
         }
@@ -354,6 +355,7 @@ impl Reading {
         match &found.dress.stamp {
             Some(stamp) => stamp.is_of(self.entry.write, name_hash(&self.bucket, &self.key), self.entry.size),
             // Adopted: its pin names it. Stripped: no place, but a source under its ETag, every block checked (protocol.md 1).
+            None if broken(Mutant::StrippedIsForeign) => self.entry.is_adopted_on(store),
             None => found.pin.etag == pin.etag && (self.entry.is_adopted_on(store) || self.is_checked()),
         }
     }
@@ -381,7 +383,7 @@ impl Reading {
             if open.held.len() >= want {
                 let bytes = open.held.split_to(want).freeze();
                 open.from = block.end;
-                if digest_of(&bytes) != block.digest {
+                if digest_of(&bytes) != block.digest && !broken(Mutant::BlocksUnchecked) {
                     count(&self.engine.counters.blocks_bad);
                     let message = format!("bytes {}..{} are not those that were written", block.start, block.end);
                     return Err(StoreError { fault: Fault::BadAnswer, ..self.local(message) });

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use outlast_ledger::{BucketState, Change, LedgerError};
 use outlast_rules::{
-    BucketName, Entry, Fence, Key, Moment, OpClass, Seq, Standing, StoreName, WriteId, is_record_over,
+    BucketName, Entry, Fence, Key, Moment, Mutant, OpClass, Seq, Standing, StoreName, WriteId, broken, is_record_over,
 };
 use outlast_store::{Answer, At, Body, Dress, Fault, PutSpec};
 use std::collections::BTreeMap;
@@ -178,6 +178,9 @@ impl Engine {
         write: WriteId,
         seq: Seq,
     ) -> Result<(), WriteError> {
+        if broken(Mutant::OrderRecordLeftOut) {
+            return Ok(());
+        }
         let body = order_body(self.epoch.0, bucket, &KeptWrite { key: key.clone(), write, seq });
         self.write_record(bucket, &order_name(write, seq), body).await
     }
@@ -230,6 +233,9 @@ impl Engine {
 
     /// Not before every call that wrote it must have ended: one that lands later would leave a record that nobody knows of.
     async fn is_over(&self, kept: &Kept) -> Result<bool, LedgerError> {
+        if broken(Mutant::RecordsGoEarly) {
+            return Ok(true);
+        }
         let seats = self.seats_of(&kept.bucket);
         let settle_ms = seats.iter().map(|seat| seat.settle_ms()).max().unwrap_or_default();
         if self.now() < kept.since.plus_ms(settle_ms) || seats.iter().any(|seat| !seat.is_settled()) {

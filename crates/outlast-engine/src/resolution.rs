@@ -10,8 +10,8 @@ use futures_util::future::join_all;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use outlast_ledger::{Change, LedgerError, UploadState};
 use outlast_rules::{
-    BucketName, Debt, DebtKind, Intent, Key, KeyState, Known, Leaves, OpClass, Pin, Predecessor, Resolution, Step,
-    StoreName, StoreView, is_safe, resolve,
+    BucketName, Debt, DebtKind, Intent, Key, KeyState, Known, Leaves, Mutant, OpClass, Pin, Predecessor, Resolution,
+    Step, StoreName, StoreView, broken, is_safe, resolve,
 };
 use outlast_store::{Fault, NativePart};
 use std::collections::BTreeMap;
@@ -141,7 +141,7 @@ impl Engine {
                 self.commit_undecided(state, intent, holders, vec![]).await.map(|()| Act::Decided)
             }
             Resolution::CommitBelow { holders } => {
-                let kept = predecessors(state, intent);
+                let kept = if broken(Mutant::PredecessorsForgotten) { vec![] } else { predecessors(state, intent) };
                 self.note(
                     "below-min",
                     format!("{bucket}/{key}: committed on {} of {} places", holders.len(), placement.min_copies),
@@ -221,7 +221,7 @@ impl Engine {
         batch.extend(ended.map(end_write));
         for seat in self.seats_of(bucket) {
             let (store, bucket, key) = (seat.name.clone(), bucket.clone(), key.clone());
-            batch.push(if holders.contains_key(&store) {
+            batch.push(if holders.contains_key(&store) || broken(Mutant::CommitLooksForgotten) {
                 Change::Settle { store, bucket, key, seq }
             } else {
                 Change::Owe(Debt::begin(&store, &bucket, &key, DebtKind::Look, Some(&intent.entry), now))
@@ -256,7 +256,7 @@ impl Engine {
     ) -> Result<(), LedgerError> {
         let (bucket, key, now) = (&intent.bucket, &intent.key, self.now());
         let mut batch = vec![end_write(intent)];
-        for store in looks {
+        for store in looks.into_iter().filter(|_| !broken(Mutant::RollBackLooksForgotten)) {
             let debt = Debt::begin(&store, bucket, key, DebtKind::Look, state.entry.as_ref(), now);
             batch.push(Change::Owe(debt));
         }
@@ -271,7 +271,9 @@ impl Engine {
     /// Native uploads that still have every part of this write: an unanswered Complete is repeated there, not aborted
     /// (counter-example 26).
     async fn completions(&self, intent: &Intent) -> Result<Completions, LedgerError> {
-        let Some(id) = &intent.upload else { return Ok(Completions::new()) };
+        let Some(id) = intent.upload.as_ref().filter(|_| !broken(Mutant::CompletesAborted)) else {
+            return Ok(Completions::new());
+        };
         let Some(upload) = self.ledger.upload(id).await? else { return Ok(Completions::new()) };
         let UploadState::Completing { parts: listed } = &upload.state else { return Ok(Completions::new()) };
         let stored = self.ledger.parts(id, 0, crate::kept::PARTS_MAX).await?;
@@ -341,7 +343,9 @@ impl Engine {
     async fn forwarded(self: &Arc<Self>, intent: &Intent, report: Report) -> Result<bool, LedgerError> {
         let (bucket, key, store) = (intent.bucket.clone(), intent.key.clone(), report.store);
         let mut batch: Vec<Change> = report.answered.into_iter().map(|call| Change::DropMark { call }).collect();
-        if report.outstanding.is_some() {
+        if let Some(call) = report.outstanding.filter(|_| broken(Mutant::UnknownDropsMark)) {
+            batch.push(Change::DropMark { call });
+        } else if report.outstanding.is_some() {
             let (bucket, key, store, now) = (bucket.clone(), key.clone(), store.clone(), self.now());
             batch.push(Change::RestartKeyMarks { bucket, key, store, now });
         }

@@ -5,7 +5,7 @@ use crate::delete::tomb_name;
 use crate::engine::Engine;
 use crate::records::{Kept, RECORD_FACTS};
 use outlast_ledger::{BucketState, Change, LedgerError, Upload, UploadState};
-use outlast_rules::{BucketName, Entry, Key, Moment, WriteId};
+use outlast_rules::{BucketName, Entry, Key, Moment, Mutant, WriteId, broken};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -121,7 +121,7 @@ impl Engine {
     async fn tidy_tombstones(self: &Arc<Self>, bucket: &BucketName) -> Result<(), LedgerError> {
         let native_versions =
             self.seats_of(bucket).iter().any(|seat| seat.grades(&seat.names.native(bucket)).put.pinned);
-        if native_versions {
+        if native_versions && !broken(Mutant::TombstoneGoesWithVersions) {
             return Ok(());
         }
         let mut waiting: BTreeSet<WriteId> = BTreeSet::new();

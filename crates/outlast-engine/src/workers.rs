@@ -8,7 +8,9 @@ use crate::pay::Paid;
 use crate::seats::Seat;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use outlast_ledger::{Change, LedgerError};
-use outlast_rules::{BucketName, Debt, DebtKind, Key, Mark, Moment, OpClass, Pace, Standing, order_debts};
+use outlast_rules::{
+    BucketName, Debt, DebtKind, Key, Mark, Moment, Mutant, OpClass, Pace, Standing, broken, order_debts,
+};
 use outlast_store::Fault;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -199,7 +201,8 @@ impl Engine {
         } else if !seat.is_settled() {
             return Ok(());
         } else {
-            Moment(self.now().0.saturating_sub(seat.settle_ms()))
+            let settle_ms = if broken(Mutant::MarksEndAtOnce) { 0 } else { seat.settle_ms() };
+            Moment(self.now().0.saturating_sub(settle_ms))
         };
         for mark in self.ledger.marks_since(&seat.name, ripe, MARKS_PAGE).await? {
             self.second_look(seat, &mark).await?;
@@ -239,7 +242,7 @@ impl Engine {
             (Err(_), None) => true,
             _ => false,
         };
-        if !right {
+        if !right && !broken(Mutant::SecondLookBlind) {
             let kind = if state.object().is_some() { DebtKind::Look } else { DebtKind::Remove };
             batch.push(Change::Owe(Debt::begin(&store, bucket, key, kind, state.entry.as_ref(), self.now())));
         }

@@ -19,6 +19,7 @@ mod key_state;
 mod latency;
 mod leave;
 mod mark;
+mod mutants;
 mod names;
 mod pin;
 mod placement;
@@ -52,6 +53,9 @@ pub use ids::{CallId, Epoch, Moment, Seq, WriteId};
 pub use key_state::KeyState;
 pub use leave::{Departure, Elsewhere, elsewhere, may_leave, placement_without};
 pub use mark::Mark;
+#[cfg(feature = "mutants")]
+pub use mutants::Broken;
+pub use mutants::{Mutant, broken};
 pub use names::{BucketName, Key, NameError, RESERVED_PREFIX, StoreName, beyond_xml};
 pub use pin::{Fence, Grade, Grades, Outcome, Pin, Powers};
 pub use placement::{Placement, StoreTraits};

@@ -1,6 +1,6 @@
 //! What becomes of an undecided write (protocol.md 2.7): forward where it can be, back only when it is certainly nowhere.
 
-use crate::{Pin, Placement, StoreName};
+use crate::{Mutant, Pin, Placement, StoreName, broken};
 use std::collections::BTreeMap;
 
 /// What one store showed under the key just now.
@@ -60,12 +60,13 @@ pub fn resolve(known: &Known<'_>) -> Resolution {
         })
         .collect();
     let spool = usize::from(known.spooled);
-    let min_copies = known.placement.min_copies;
+    let min_copies = if broken(Mutant::DecidedOnOnePlace) { 1 } else { known.placement.min_copies };
     if !safe_new.is_empty() && safe_new.len() + spool >= min_copies {
         return Resolution::Commit { holders: safe_new };
     }
-    let on_a_store = known.views.values().any(|view| matches!(view, StoreView::New { .. }));
-    let readable = on_a_store || known.spooled || known.completable;
+    let back_first = broken(Mutant::BackBeforeForward) && known.old_is_object;
+    let on_a_store = !back_first && known.views.values().any(|view| matches!(view, StoreView::New { .. }));
+    let readable = on_a_store || (!back_first && (known.spooled || known.completable));
     let to: Vec<StoreName> = known
         .open_to_new
         .iter()
@@ -75,7 +76,9 @@ pub fn resolve(known: &Known<'_>) -> Resolution {
     if readable && !to.is_empty() {
         return Resolution::Forward { to };
     }
-    let old_answers = known.old_spooled || known.views.values().any(|view| matches!(view, StoreView::Old { .. }));
+    let old_answers = broken(Mutant::BelowWithoutNeed).then_some(false);
+    let old_answers = old_answers
+        .unwrap_or(known.old_spooled || known.views.values().any(|view| matches!(view, StoreView::Old { .. })));
     if readable && known.old_is_object && !old_answers && !safe_new.is_empty() {
         return Resolution::CommitBelow { holders: safe_new };
     }
@@ -85,7 +88,8 @@ pub fn resolve(known: &Known<'_>) -> Resolution {
     let old_safe = known.views.values().filter(|view| **view == StoreView::Old { safe: true }).count();
     let old_stands = known.old_is_object && old_safe + usize::from(known.old_spooled) >= min_copies && old_safe >= 1;
     let all_answered = known.views.values().all(|view| *view != StoreView::Silent);
-    if old_stands || (all_answered && !known.marks_left) {
+    let marks_left = known.marks_left && !broken(Mutant::BackUnderMarks);
+    if old_stands || (all_answered && !marks_left) {
         let looks = known.views.iter().filter(|(_, view)| !matches!(view, StoreView::Old { .. }));
         return Resolution::RollBack { looks: looks.map(|(name, _)| name.clone()).collect() };
     }

@@ -1,6 +1,6 @@
 //! Would a call that may still apply destroy this copy? Only safe copies count as places (protocol.md 1, counter-examples 5, 6, 21).
 
-use crate::{Fence, Mark, Powers, WriteId};
+use crate::{Fence, Mark, Mutant, Powers, WriteId, broken};
 
 /// What a call leaves under the key when it is applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub fn closed_by<'a>(
 }
 
 fn harms(powers: Powers, write: WriteId, leaves: Leaves<'_>, mark: &Mark) -> bool {
-    if mark.write == write || powers.pinned {
+    if mark.write == write || powers.pinned || broken(Mutant::MarksIgnored) {
         return false;
     }
     if !powers.fenced {
@@ -46,7 +46,9 @@ fn harms(powers: Powers, write: WriteId, leaves: Leaves<'_>, mark: &Mark) -> boo
         (None, _) => true,
         (Some(Fence::Absent), leaves) => leaves == Leaves::Absence,
         (Some(Fence::Matches(_)), Leaves::Absence) => false,
-        (Some(Fence::Matches(etag)), Leaves::Etag(left)) => !powers.unique && etag == left,
+        (Some(Fence::Matches(etag)), Leaves::Etag(left)) => {
+            !powers.unique && etag == left && !broken(Mutant::FenceMeetsEqualContent)
+        }
         (Some(Fence::Matches(_)), Leaves::Unforetold) => !powers.unique,
     }
 }

@@ -1,7 +1,7 @@
 //! When did a store last answer nothing for a while? A call that it held through such a span may apply now: every mark on it
 //! counts anew from the span's end (protocol.md 1, "mark").
 
-use crate::Moment;
+use crate::{Moment, Mutant, broken};
 
 /// One store's spans without any answer.
 #[derive(Debug, Clone)]
@@ -24,7 +24,7 @@ impl Silence {
 
     /// Any answer, a refusal too. True: a span longer than `gap_ms` ended with it.
     pub fn heard(&mut self, now: Moment, gap_ms: u64) -> bool {
-        let ends = self.unanswered && now.since_ms(self.heard) > gap_ms;
+        let ends = self.unanswered && now.since_ms(self.heard) > gap_ms && !broken(Mutant::SilenceForgotten);
         if ends {
             self.ended = Some(now);
         }

@@ -1,6 +1,6 @@
 //! The stamp: one metadata item on every copy that says which write it is, of which key, and how long.
 
-use crate::{BucketName, Epoch, Key, Seq, WriteId};
+use crate::{BucketName, Epoch, Key, Mutant, Seq, WriteId, broken};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 /// What our metadata item `outlast` says on a store (protocol.md 1). Byte format: docs/formats/stamp.md.
@@ -63,9 +63,15 @@ impl Stamp {
         })
     }
 
+    /// Was it written under this bucket and key?
+    pub fn is_bound_to(&self, name: [u8; 16]) -> bool {
+        self.name == name || broken(Mutant::StampBindsNoKey)
+    }
+
     /// Is this the stamp of that write of that key? Size is compared where the stamp knows it.
     pub fn is_of(&self, write: WriteId, name: [u8; 16], size: u64) -> bool {
-        self.write == write && self.name == name && self.size.is_none_or(|s| s == size)
+        let is_write = self.write == write || broken(Mutant::StampIsNoPin);
+        is_write && self.is_bound_to(name) && self.size.is_none_or(|s| s == size)
     }
 }
 

@@ -1,6 +1,8 @@
 //! When do we say 200? Plans the commit calls of one write and counts their outcomes (protocol.md 2.2 to 2.5).
 
-use crate::{Fence, KeyState, Leaves, Outcome, Pin, Placement, Powers, Standing, StoreName, WriteId, closed_by};
+use crate::{
+    Fence, KeyState, Leaves, Mutant, Outcome, Pin, Placement, Powers, Standing, StoreName, WriteId, broken, closed_by,
+};
 use std::collections::BTreeMap;
 
 /// What planning needs to know about one store of the placement.
@@ -53,7 +55,8 @@ pub fn plan_write(
         .iter()
         .map(|store| {
             let closed = closed_by(store.powers, write, leaves, state.marks_on(&store.name)).is_some();
-            let step = match (store.standing, store.busy, closed) {
+            let busy = store.busy && !broken(Mutant::BusyStoreCalled);
+            let step = match (store.standing, busy, closed) {
                 (Standing::Down, _, _) => Step::Skip(Skip::Down),
                 (_, true, _) => Step::Wait,
                 (_, false, true) => Step::Skip(Skip::Closed),
@@ -177,7 +180,9 @@ impl WriteTally {
         let late = self.count(|slot| matches!(slot, Slot::Late));
         let spool = usize::from(self.spooled);
         // The spool never stands alone, and never for more than one store.
-        if safe >= 1 && safe + spool >= self.min_copies {
+        let alone = spool == 1 && broken(Mutant::SpoolStandsAlone);
+        let enough = self.min_copies - usize::from(broken(Mutant::OnePlaceIsEnough));
+        if alone || (safe >= 1 && safe + spool >= enough) {
             return Verdict::Durable;
         }
         let stand_in = usize::from(self.spool_counts || self.spooled);

@@ -1,6 +1,6 @@
 //! One request of one client, and what its answer says.
 
-use crate::books::{Books, OpenUpload};
+use crate::books::{Books, OpenUpload, Pages};
 use crate::content::Content;
 use crate::oracle::{Tick, Told};
 use crate::plan::{BUCKETS, KEYS, Only, Op};
@@ -62,6 +62,15 @@ fn told_of(error: &WriteError) -> Told {
     }
 }
 
+/// Nothing that the client did is wrong. A bucket that comes and goes may be on its way out.
+fn is_for_want_of_stores(key: usize, error: &WriteError) -> bool {
+    match error {
+        WriteError::NoQuorum(_) | WriteError::Ledger(_) => true,
+        WriteError::NotServed(_) => KEYS[key].0 == 0,
+        _ => false,
+    }
+}
+
 impl Client {
     pub async fn run(self, op: Op) {
         if !self.pulse.beats() {
@@ -111,7 +120,7 @@ impl Client {
             }
             Err(error) => {
                 pages.end(key, id, told_of(&error));
-                if self.calm && matches!(error, WriteError::NoQuorum(_)) {
+                if self.calm && is_for_want_of_stores(key, &error) {
                     pages.fail(&format!("P4: every store is well, and #{id} was refused: {error}"));
                 }
                 format!("refused: {error}")
@@ -181,6 +190,9 @@ impl Client {
             }
             Err(error) => {
                 pages.end(key, self.id, told_of(&error));
+                if self.calm && is_for_want_of_stores(key, &error) {
+                    pages.fail(&format!("P4: every store is well, and #{} was refused: {error}", self.id));
+                }
                 format!("refused: {error}")
             }
         }
@@ -398,7 +410,7 @@ impl Client {
     }
 
     async fn make_bucket(&self, bucket: usize) -> String {
-        let begun = |pages: &mut crate::books::Pages| {
+        let begun = |pages: &mut Pages| {
             let now = pages.tick();
             pages.buckets[bucket].begin(self.id, true, now);
         };

@@ -2,21 +2,15 @@
 
 use crate::books::{Books, Detail, Pages};
 use crate::client::{carried, key_of};
+use crate::kept::Kept;
+use crate::place::Place;
 use crate::plan::{BUCKETS, KEYS, Kind};
 use crate::portrait::portrait;
 use outlast_ledger::{Embedded, Ledger};
-use outlast_rules::{Entry, KeyState, RESERVED_PREFIX, StoreName, WriteId, name_hash};
-use outlast_store::{At, Lying, MemoryStore};
+use outlast_rules::{Entry, KeyState, RESERVED_PREFIX, WriteId, name_hash};
+use outlast_store::{At, Lying};
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
-
-/// One store as it really is.
-pub struct Place {
-    pub name: StoreName,
-    pub kind: Kind,
-    pub memory: Arc<MemoryStore>,
-}
 
 /// What a look needs to know.
 pub struct Look<'a> {
@@ -32,7 +26,7 @@ pub struct Look<'a> {
 
 impl Look<'_> {
     /// After every step: safety.
-    pub async fn safety(&self, books: &Books) {
+    pub async fn safety(&self, books: &Books, kept: &mut Kept) {
         for (key, (_, words)) in KEYS.iter().enumerate() {
             let (bucket, name) = key_of(key);
             let Ok(state) = self.ledger.key_state(&bucket, &name).await else { return };
@@ -42,6 +36,11 @@ impl Look<'_> {
             }
             if let Err(why) = self.judge(&mut pages, key, &state) {
                 self.draw(&mut pages, key, &state);
+                pages.fail(&format!("{words}: {why}"));
+                return;
+            }
+            kept.remember(self.places, key, &state);
+            if let Err(why) = kept.judge_conflicts(self.places, key, &state) {
                 pages.fail(&format!("{words}: {why}"));
                 return;
             }
@@ -142,8 +141,8 @@ impl Look<'_> {
     }
 
     /// All is well and time has passed: every store's plain listing is the ledger's.
-    pub async fn liveness(&self, books: &Books) {
-        self.safety(books).await;
+    pub async fn liveness(&self, books: &Books, kept: &mut Kept) {
+        self.safety(books, kept).await;
         for (key, (_, words)) in KEYS.iter().enumerate() {
             let (bucket, name) = key_of(key);
             let Ok(state) = self.ledger.key_state(&bucket, &name).await else { return };
@@ -172,6 +171,9 @@ impl Look<'_> {
             }
         }
         self.nothing_else(books);
+        if let Err(why) = kept.judge(self.places) {
+            books.fail(why);
+        }
     }
 
     fn nothing_else(&self, books: &Books) {

@@ -9,16 +9,28 @@ mod power;
 
 mod books;
 mod client;
+mod place;
+
+mod kept;
+
 mod inspect;
+
+mod afterlife;
+
 mod machine;
 mod panics;
 mod portrait;
 mod wire;
 mod world;
 
+mod mutants;
+mod seen;
 mod shrink;
 
 pub use books::Detail;
+pub use mutants::{Kill, hunt, kill};
+pub use outlast_rules::{Mutant, broken};
 pub use plan::{Act, Plan, Step};
+pub use seen::{ELSEWHERE, Elsewhere, SEEN, Seen, UNSEEN};
 pub use shrink::shrink;
 pub use world::{Ended, run};

@@ -1,20 +1,36 @@
 //! `outlast-sim`: runs seeds, and tells of the first that breaks a promise how to run it again. `cargo xtask sim` calls it.
 
-use outlast_sim::{Detail, Plan, run, shrink};
+use outlast_sim::{Detail, Kill, Mutant, Plan, UNSEEN, hunt, run, shrink};
+use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 fn number(arguments: &[String], name: &str) -> Option<u64> {
+    text(arguments, name)?.parse().ok()
+}
+
+fn text<'a>(arguments: &'a [String], name: &str) -> Option<&'a str> {
     let at = arguments.iter().position(|argument| argument == name)?;
-    arguments.get(at + 1)?.parse().ok()
+    arguments.get(at + 1).map(String::as_str)
 }
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let has = |name: &str| arguments.iter().any(|argument| argument == name);
+    if has("--mutants") {
+        return mutants();
+    }
+    let broken = match text(&arguments, "--mutant").map(|name| (name, named(name))) {
+        Some((name, None)) => {
+            eprintln!("there is no mutant {name}; --mutants tells them all");
+            return ExitCode::FAILURE;
+        }
+        other => other.and_then(|(_, mutant)| mutant),
+    };
     if let Some(seed) = number(&arguments, "--seed") {
         let detail = if has("--calls") { Detail::Calls } else { Detail::Clients };
-        return one(seed, !has("--whole"), detail);
+        return one(&Plan { broken, ..Plan::of(seed) }, !has("--whole"), detail);
     }
     let seeds = number(&arguments, "--seeds").unwrap_or(1000);
     let from = number(&arguments, "--from").unwrap_or(0);
@@ -22,9 +38,9 @@ fn main() -> ExitCode {
 }
 
 /// One seed with its whole trace, shortened when it fails.
-fn one(seed: u64, shorten: bool, detail: Detail) -> ExitCode {
-    let plan = Plan::of(seed);
-    let ended = run(&plan, detail);
+fn one(plan: &Plan, shorten: bool, detail: Detail) -> ExitCode {
+    let seed = plan.seed;
+    let ended = run(plan, detail);
     let Some(failure) = ended.failure else {
         println!("{}", ended.trace.join("\n"));
         println!("seed {seed}: every promise was kept (print {:016x})", ended.print);
@@ -38,7 +54,7 @@ fn one(seed: u64, shorten: bool, detail: Detail) -> ExitCode {
     println!("seed {seed} FAILED: {failure}\nmaking it short ...");
     // The same promise, whatever its numbers.
     let promise = |failure: &str| failure.chars().take_while(|c| !c.is_ascii_digit() && *c != '#').collect::<String>();
-    let short = shrink(&plan, |plan| {
+    let short = shrink(plan, |plan| {
         run(plan, Detail::Clients).failure.is_some_and(|other| promise(&other) == promise(&failure))
     });
     let ended = run(&short, detail);
@@ -82,4 +98,50 @@ fn many(from: u64, seeds: u64, prints: bool) -> ExitCode {
     }
     println!("{seeds} seeds from {from}: every promise was kept");
     ExitCode::SUCCESS
+}
+
+fn named(name: &str) -> Option<Mutant> {
+    Mutant::ALL.iter().copied().find(|mutant| format!("{mutant:?}") == name)
+}
+
+/// Every mutant, by as many threads as the machine runs at once. Fails where one survives.
+fn mutants() -> ExitCode {
+    let next = AtomicUsize::new(0);
+    let rows: Mutex<BTreeMap<Mutant, Option<Kill>>> = Mutex::default();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(mutant) = Mutant::ALL.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let kill = hunt(*mutant);
+                    rows.lock().expect("nothing panics while it is held").insert(*mutant, kill);
+                }
+            });
+        }
+    });
+    let rows = rows.into_inner().expect("nothing panicked while it was held");
+    println!("{:<28} {:>6} {:>7}  broken", "mutant", "seed", "seconds");
+    for (mutant, kill) in &rows {
+        let name = format!("{mutant:?}");
+        match kill {
+            Some(kill) => {
+                let (seconds, broken) = (kill.took.as_secs_f64(), kill.broken.chars().take(100).collect::<String>());
+                println!("{name:<28} {:>6} {seconds:>7.2}  {broken}", kill.seed);
+            }
+            None if UNSEEN.contains(mutant) => println!("{name:<28} was never seen   {}", mutant.rule()),
+            None => println!("{name:<28} SURVIVES         {}", mutant.rule()),
+        }
+    }
+    let alive: Vec<String> = rows
+        .iter()
+        .filter(|(mutant, kill)| kill.is_none() && !UNSEEN.contains(mutant))
+        .map(|(m, _)| format!("{m:?}"))
+        .collect();
+    if alive.is_empty() {
+        let seen = rows.values().flatten().count();
+        println!("the simulator sees {seen} mutants; {} were never seen", rows.len() - seen);
+        return ExitCode::SUCCESS;
+    }
+    println!("{} of {} mutants survive: {}", alive.len(), rows.len(), alive.join(" "));
+    ExitCode::FAILURE
 }

@@ -2,12 +2,15 @@
 
 use crate::chance::Chance;
 use crate::content::Content;
+use outlast_rules::Mutant;
 use outlast_store::{Apply, Class, Setting, Trouble};
 use std::fmt;
 use std::time::Duration;
 
 /// How long after it was sent a call may still apply: in every simulated world the stores keep this promise.
 pub const SETTLE: Duration = Duration::from_secs(60);
+/// A pause after which, without any trouble, nothing may fail any more: marks have ended, standings are up again.
+pub const CALM_AFTER: Duration = Duration::from_secs(200);
 /// A call that is not answered by then is given up, as the client of a real store does.
 pub const CALL_LIVES: Duration = Duration::from_secs(8);
 
@@ -31,6 +34,8 @@ pub struct Plan {
     pub kinds: Vec<Kind>,
     pub min_copies: usize,
     pub spool_counts: bool,
+    /// The rule that is taken away in this run.
+    pub broken: Option<Mutant>,
     pub steps: Vec<Step>,
 }
 
@@ -52,10 +57,11 @@ pub enum Act {
         lasts: Duration,
         setting: Setting,
     },
-    /// The store stops as under SIGSTOP. What is sent to it meanwhile applies when it goes on.
+    /// The store stops as under SIGSTOP. What is sent to it meanwhile applies so long after it goes on.
     Stop {
         store: usize,
         lasts: Duration,
+        late: Duration,
     },
     /// Every connection to it breaks.
     BreakOff {
@@ -186,40 +192,97 @@ impl Plan {
             &[Kind::Refuser, Kind::Refuser, Kind::B],
             &[Kind::A, Kind::B],
         ];
-        let kinds = chance.pick(&worlds).to_vec();
+        let leaning = match chance.weighed(&[3, 4, 2, 2, 2]) {
+            0 => Leaning::Everything,
+            1 => Leaning::OneKey,
+            2 => Leaning::Uploads,
+            3 => Leaning::Buckets,
+            _ => Leaning::Damage,
+        };
+        // Where one key is written over and over, stores that fences protect least.
+        let weak = [0, 1, 3, 6, 10];
+        let world = if leaning == Leaning::OneKey { *chance.pick(&weak) } else { chance.below(worlds.len()) };
+        let kinds = worlds[world].to_vec();
         let fit = kinds.iter().filter(|kind| **kind != Kind::Liar).count();
         let min_copies = if fit > 2 && chance.one_in(8) { 3 } else { 2 };
         let spool_counts = !chance.one_in(3);
-        let mut drawing =
-            Drawing { kinds: &kinds, chance, steps: vec![], at: Duration::ZERO, writes: 0, calm_until: 0 };
+        let mut drawing = Drawing { kinds: &kinds, leaning, chance, steps: vec![], at: Duration::ZERO, writes: 0 };
         drawing.draw();
         let mut steps = drawing.steps;
         steps.sort_by_key(|step| step.at);
-        Plan { seed, kinds, min_copies, spool_counts, steps }
+        Plan { seed, kinds, min_copies, spool_counts, broken: None, steps }
+    }
+}
+
+/// What a run looks at most: troubles that meet each other only where much of one thing happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leaning {
+    Everything,
+    /// Two contents under one key, over and over, and calls that come late.
+    OneKey,
+    Uploads,
+    /// The second bucket comes and goes, and calls for it are late too.
+    Buckets,
+    /// Copies are lost, rot, and lose their stamps.
+    Damage,
+}
+
+impl Leaning {
+    /// PUT, copy, DELETE, many DELETEs, GET, LIST, create, part, complete, abort, make and remove a bucket.
+    fn ops(self) -> [u32; 12] {
+        match self {
+            Leaning::Everything => [30, 3, 12, 3, 25, 5, 4, 7, 5, 1, 2, 2],
+            Leaning::OneKey => [40, 0, 20, 0, 20, 0, 2, 3, 3, 0, 0, 0],
+            Leaning::Uploads => [12, 1, 4, 0, 10, 1, 6, 30, 18, 2, 0, 0],
+            Leaning::Buckets => [24, 0, 12, 4, 8, 3, 3, 3, 3, 1, 12, 14],
+            Leaning::Damage => [20, 4, 6, 1, 45, 4, 2, 4, 2, 0, 0, 0],
+        }
+    }
+
+    /// Pauses between two requests, from none to a minute.
+    fn gaps(self) -> [u32; 5] {
+        match self {
+            Leaning::OneKey => [30, 20, 25, 24, 1],
+            _ => [50, 30, 15, 4, 1],
+        }
+    }
+
+    /// Own bytes, shared ones, many, none.
+    fn contents(self) -> [u32; 4] {
+        match self {
+            Leaning::OneKey => [2, 7, 1, 0],
+            _ => [6, 2, 1, 1],
+        }
     }
 }
 
 struct Drawing<'a> {
     kinds: &'a [Kind],
+    leaning: Leaning,
     chance: Chance,
     steps: Vec<Step>,
     at: Duration,
     writes: u32,
-    /// Damage done by hand hits one store only, so that nothing acknowledged may be lost.
-    calm_until: u32,
 }
 
 impl Drawing<'_> {
     fn draw(&mut self) {
         let ops = self.chance.within(120..=260);
         // Some runs look at one key from all sides, others at all of them.
-        let keys = *self.chance.pick(&[1, 2, KEYS.len()]);
+        let keys = match self.leaning {
+            Leaning::OneKey => 1,
+            Leaning::Uploads => 2,
+            Leaning::Buckets => KEYS.len(),
+            _ => *self.chance.pick(&[1, 2, KEYS.len()]),
+        };
         let wild = self.chance.within(4..=30);
+        // Damage done by hand hits one store only, so that nothing acknowledged may be lost.
         let victim = self.chance.below(self.kinds.len());
-        let damages = self.chance.one_in(3);
-        self.calm_until = 3;
+        let damages = self.leaning == Leaning::Damage || self.chance.one_in(3);
+        // From here on everything is well, for so long that nothing may fail any more.
+        let calm_from = if self.chance.one_in(3) { ops * 3 / 4 } else { ops };
         for n in 0..ops {
-            let gap = match self.chance.weighed(&[50, 30, 15, 4, 1]) {
+            let gap = match self.chance.weighed(&self.leaning.gaps()) {
                 0 => self.chance.within(0..=20),
                 1 => self.chance.within(20..=300),
                 2 => self.chance.within(300..=3_000),
@@ -227,18 +290,30 @@ impl Drawing<'_> {
                 _ => self.chance.within(30_000..=90_000),
             };
             self.at += Duration::from_millis(gap);
+            if n == calm_from {
+                // The longest trouble, what may still land after it, and then the pause.
+                self.at += CALM_AFTER + Duration::from_secs(100) + SETTLE;
+            }
             let op = self.op(keys);
             self.writes += 1;
             self.push(Act::Client { id: self.writes, op });
-            if n > 3 && self.chance.one_in(wild) {
+            if n <= 3 || n >= calm_from {
+                continue;
+            }
+            match self.leaning {
+                Leaning::OneKey if self.chance.one_in(20) => self.ambush(),
+                Leaning::Uploads if self.chance.one_in(40) => self.unheard(),
+                _ => {}
+            }
+            if self.chance.one_in(wild) {
                 let fault = self.fault();
                 self.push(fault);
             }
-            if n > 3 && self.chance.one_in(60) {
+            if self.chance.one_in(60) {
                 let crash = self.crash();
                 self.push(crash);
             }
-            if n > 3 && damages && self.chance.one_in(40) {
+            if damages && self.chance.one_in(if self.leaning == Leaning::Damage { 12 } else { 40 }) {
                 let damage = self.damage(victim, keys);
                 self.push(damage);
             }
@@ -249,8 +324,37 @@ impl Drawing<'_> {
         self.steps.push(Step { at: self.at, act });
     }
 
+    /// A Complete that no store hears of, and nobody knows.
+    fn unheard(&mut self) {
+        for store in (0..self.kinds.len()).filter(|store| self.kinds[*store] != Kind::Disk) {
+            let setting = Setting::on(&[Class::Commit], Trouble::Hang(Apply::Never));
+            self.push(Act::Fault { store, lasts: Duration::from_millis(900), setting });
+        }
+        self.writes += 1;
+        let (upload, number) = (self.chance.below(UPLOADS), self.chance.within(1..=2) as u32);
+        self.push(Act::Client { id: self.writes, op: Op::Complete { upload, number } });
+    }
+
+    /// One store alone takes a write and then falls silent, while the others come back.
+    fn ambush(&mut self) {
+        let alone = self.chance.below(self.kinds.len());
+        if self.kinds[alone] == Kind::Disk {
+            return;
+        }
+        for store in (0..self.kinds.len()).filter(|store| *store != alone) {
+            let setting = Setting::on(&[Class::Commit], Trouble::Refuse);
+            self.push(Act::Fault { store, lasts: Duration::from_millis(900), setting });
+        }
+        self.writes += 1;
+        let op = Op::Put { key: 0, content: self.content(), only: Only::Always };
+        self.push(Act::Client { id: self.writes, op });
+        self.at += Duration::from_millis(self.chance.within(100..=800));
+        let lasts = Duration::from_millis(self.chance.within(5_000..=60_000));
+        self.push(Act::Stop { store: alone, lasts, late: Duration::ZERO });
+    }
+
     fn content(&mut self) -> Content {
-        match self.chance.weighed(&[6, 2, 1, 1]) {
+        match self.chance.weighed(&self.leaning.contents()) {
             0 => Content::Own { write: self.writes + 1, len: self.chance.within(1..=200) as usize },
             1 => Content::Shared(self.chance.below(2) as u8),
             2 => Content::Own { write: self.writes + 1, len: 70_000 },
@@ -259,11 +363,13 @@ impl Drawing<'_> {
     }
 
     fn op(&mut self, keys: usize) -> Op {
-        let key = self.chance.below(keys);
+        // Those of the second bucket are the last.
+        let first = if self.leaning == Leaning::Buckets && !self.chance.one_in(5) { 4 } else { 0 };
+        let key = first + self.chance.below(keys - first);
         let upload = self.chance.below(UPLOADS);
         let number = self.chance.within(1..=2) as u32;
         let bucket = self.chance.below(BUCKETS.len());
-        match self.chance.weighed(&[30, 3, 12, 3, 25, 5, 4, 7, 5, 1, 2, 2]) {
+        match self.chance.weighed(&self.leaning.ops()) {
             0 => {
                 let only = match self.chance.weighed(&[8, 1, 1]) {
                     0 => Only::Always,
@@ -291,6 +397,12 @@ impl Drawing<'_> {
     }
 
     fn classes(&mut self) -> Vec<Class> {
+        match self.leaning {
+            Leaning::OneKey if !self.chance.one_in(3) => return vec![Class::Commit, Class::Delete],
+            Leaning::Uploads if self.chance.one_in(2) => return vec![Class::Commit, Class::Upload],
+            Leaning::Buckets if self.chance.one_in(2) => return vec![Class::Bucket],
+            _ => {}
+        }
         match self.chance.weighed(&[3, 4, 1, 1, 1]) {
             0 => Class::ALL.to_vec(),
             1 => vec![Class::Commit],
@@ -302,7 +414,8 @@ impl Drawing<'_> {
 
     fn trouble(&mut self) -> Trouble {
         let late = || Duration::from_millis(1);
-        match self.chance.weighed(&[3, 2, 2, 6, 3, 2, 2, 2, 2, 1, 1, 1]) {
+        let hangs = if self.leaning == Leaning::Damage { 2 } else { 8 };
+        match self.chance.weighed(&[3, 2, 2, hangs, 3, 2, 2, 2, 2, 1, 1, 1]) {
             0 => Trouble::Refuse,
             1 => Trouble::Hang(Apply::Never),
             2 => Trouble::Hang(Apply::AtOnce),
@@ -317,6 +430,9 @@ impl Drawing<'_> {
             }
             5 => self.chance.pick(&[Trouble::DENIED, Trouble::SLOW_DOWN, Trouble::FULL, Trouble::SKEWED]).clone(),
             6 => Trouble::FailAfterApplying,
+            7 if self.chance.one_in(2) => {
+                Trouble::LateServerError { status: 504, late: Duration::from_millis(self.chance.within(0..=50_000)) }
+            }
             7 => Trouble::ServerError { status: 500, applies: self.chance.one_in(2) },
             8 => Trouble::BadAnswer { applies: self.chance.one_in(2) },
             9 => Trouble::CutBodies { after: self.chance.within(0..=100) },
@@ -341,9 +457,10 @@ impl Drawing<'_> {
     fn fault(&mut self) -> Act {
         let store = self.chance.below(self.kinds.len());
         let is_disk = self.kinds[store] == Kind::Disk;
-        if !is_disk && self.chance.one_in(10) {
+        if !is_disk && self.chance.one_in(if self.leaning == Leaning::OneKey { 4 } else { 10 }) {
             let lasts = Duration::from_millis(self.chance.within(1_000..=100_000));
-            return Act::Stop { store, lasts };
+            let late = if self.chance.one_in(2) { 0 } else { self.chance.within(0..=40_000) };
+            return Act::Stop { store, lasts, late: Duration::from_millis(late) };
         }
         if !is_disk && self.chance.one_in(12) {
             return Act::BreakOff { store };
@@ -382,7 +499,7 @@ impl Drawing<'_> {
 
     fn damage(&mut self, store: usize, keys: usize) -> Act {
         let key = self.chance.below(keys);
-        match self.chance.weighed(&[4, 2, 1, 2, 1]) {
+        match self.chance.weighed(&[4, 3, 3, 3, 3]) {
             0 => Act::Lose { store, key },
             1 => Act::Rot { store, key },
             2 => Act::Strip { store },
@@ -435,7 +552,14 @@ impl fmt::Display for Act {
                 }
                 Ok(())
             }
-            Act::Stop { store, lasts } => write!(f, "s{store} stands still for {} ms", ms(lasts)),
+            Act::Stop { store, lasts, late } => {
+                write!(
+                    f,
+                    "s{store} stands still for {} ms, and applies what it was sent {} ms later",
+                    ms(lasts),
+                    ms(late)
+                )
+            }
             Act::BreakOff { store } => write!(f, "s{store}: every connection breaks"),
             Act::Crash { keeps } => write!(f, "the process dies; of what was not synced the disk keeps {keeps:?}"),
             Act::CrashInLedger { events, keeps } => {

@@ -3,13 +3,16 @@
 use crate::books::{Books, Detail};
 use crate::chance::Chance;
 use crate::client::{Client, bucket_of, key_of};
-use crate::inspect::{Look, Place};
+use crate::content::Content;
+use crate::inspect::Look;
+use crate::kept::Kept;
 use crate::machine::Machine;
-use crate::plan::{Act, Keeps, Kind, Op, Plan, SETTLE};
+use crate::place::Place;
+use crate::plan::{Act, CALM_AFTER, Keeps, Kind, Only, Op, Plan, SETTLE};
 use crate::wire::{Pass, Pulse, Wire};
 use outlast_engine::{Engine, EngineSettings, NativeNames, StoreSetup, TokioClock};
 use outlast_ledger::{Embedded, Ledger};
-use outlast_rules::{Moment, Placement, StoreName, Undelete};
+use outlast_rules::{Broken, Moment, Placement, StoreName, Undelete};
 use outlast_store::{
     Apply, At, Body, Dress, Faulty, Fences, MemoryStore, MemoryTraits, PutSpec, Setting, Store, Switch, Trouble,
 };
@@ -18,8 +21,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// A pause after which, without any trouble, nothing may fail any more: marks have ended, standings are up again.
-const CALM_AFTER: Duration = Duration::from_secs(200);
 /// Trouble that comes so soon may still hit a request that begins now.
 const CALM_BEFORE: Duration = Duration::from_secs(15);
 /// All is well again: so long it may take until nothing is owed any more.
@@ -60,6 +61,7 @@ struct World {
     troubled_until: Option<Instant>,
     damaged: BTreeSet<usize>,
     rotten: BTreeSet<(usize, usize)>,
+    kept: Kept,
 }
 
 /// Runs the plan to its end or to the first broken promise.
@@ -69,13 +71,12 @@ pub fn run(plan: &Plan, detail: Detail) -> Ended {
         .start_paused(true)
         .build()
         .expect("a runtime without any thread can be made");
-    let books = runtime.block_on(async {
-        let books = Books::open(detail);
-        crate::panics::watch(&books);
-        let mut world = World::new(plan.clone(), books.clone());
-        world.play().await;
-        books
-    });
+    let _broken = Broken::rule(plan.broken);
+    let books = runtime.block_on(async { Books::open(detail) });
+    crate::panics::watch(&books);
+    // What panics has told the books already; the next run is none the worse for it.
+    let play = || runtime.block_on(async { World::new(plan.clone(), books.clone()).play().await });
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(play)).ok();
     crate::panics::unwatch();
     runtime.shutdown_background();
     let mut pages = books.pages();
@@ -125,6 +126,7 @@ impl World {
             troubled_until: None,
             damaged: BTreeSet::new(),
             rotten: BTreeSet::new(),
+            kept: Kept::default(),
         }
     }
 
@@ -191,7 +193,12 @@ impl World {
             damaged: &self.damaged,
             rotten: &self.rotten,
         };
-        if at_the_end { look.liveness(&self.books).await } else { look.safety(&self.books).await }
+        if at_the_end {
+            look.liveness(&self.books, &mut self.kept).await;
+        } else {
+            look.safety(&self.books, &mut self.kept).await;
+        }
+        look.afterlife(&self.books).await;
     }
 
     async fn act(&mut self, act: Act, calm: bool) {
@@ -209,10 +216,10 @@ impl World {
                     switch.unset(set);
                 });
             }
-            Act::Stop { store, lasts } => {
-                self.trouble(lasts + SETTLE);
+            Act::Stop { store, lasts, late } => {
+                self.trouble(lasts + late + SETTLE);
                 let switch = self.switches[store].clone();
-                let set = switch.set(Setting::all(Trouble::Hang(Apply::WhenItFlows)));
+                let set = switch.set(Setting::all(Trouble::Hang(Apply::AfterItFlows(late))));
                 switch.stall();
                 tokio::spawn(async move {
                     sleep(lasts).await;
@@ -277,10 +284,12 @@ impl World {
         };
         match damage {
             Act::Lose { store, key } => {
+                self.kept.foreign.retain(|(on, of, _)| (*on, *of) != (store, key));
                 self.damaged.insert(store);
                 self.places[store].memory.lose(&at(key));
             }
             Act::Rot { store, key } => {
+                self.kept.foreign.retain(|(on, of, _)| (*on, *of) != (store, key));
                 self.damaged.insert(store);
                 let lying = self.places[store].memory.lying(&at(key));
                 if let Some(copy) = lying.iter().find(|copy| copy.is_current).filter(|copy| !copy.bytes.is_empty()) {
@@ -297,11 +306,16 @@ impl World {
             Act::Foreign { store, key } => {
                 self.damaged.insert(store);
                 let spec = PutSpec { dress: Dress::default(), fence: None, md5: None };
-                let body = Body::Whole(bytes::Bytes::from_static(b"not ours"));
+                let bytes = bytes::Bytes::from(format!("not ours, {}", self.kept.foreign.len()));
+                self.kept.foreign.retain(|(on, of, _)| (*on, *of) != (store, key));
                 // A bucket that is not there takes nothing.
-                self.places[store].memory.put(&at(key), &spec, body).await.ok();
+                let put = self.places[store].memory.put(&at(key), &spec, Body::Whole(bytes.clone())).await;
+                if put.is_ok() && crate::plan::KEYS[key].0 == 0 {
+                    self.kept.foreign.push((store, key, bytes));
+                }
             }
             Act::ForeignCopy { store, from, key } => {
+                self.kept.foreign.retain(|(on, of, _)| (*on, *of) != (store, key));
                 self.damaged.insert(store);
                 let memory = &self.places[store].memory;
                 if let Some(copy) = memory.lying(&at(from)).into_iter().find(|copy| copy.is_current) {
@@ -424,6 +438,17 @@ impl World {
             self.request(2_000_000 + key as u32, Op::Get { key, range: None }, true);
         }
         self.until(Instant::now() + Duration::from_secs(10)).await;
+        self.write_again().await;
+    }
+
+    /// Whatever happened, each key of the bucket that always stood can be written.
+    async fn write_again(&mut self) {
+        for key in (0..crate::plan::KEYS.len()).filter(|key| crate::plan::KEYS[*key].0 == 0) {
+            let id = 3_000_000 + key as u32;
+            self.request(id, Op::Put { key, content: Content::Own { write: id, len: 10 }, only: Only::Always }, true);
+        }
+        self.until(Instant::now() + Duration::from_secs(10)).await;
+        self.look(false).await;
     }
 
     async fn work_left(&self) -> String {

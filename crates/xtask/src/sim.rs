@@ -13,6 +13,12 @@ pub struct Wanted {
     /// Run this seed alone and show its trace, made short when it fails
     #[arg(long)]
     seed: Option<u64>,
+    /// Take each rule away in turn and see whether the simulator notices: exits 1 where one survives
+    #[arg(long, conflicts_with = "seed")]
+    mutants: bool,
+    /// With --seed: with the rule of this mutant taken away
+    #[arg(long, requires = "seed")]
+    mutant: Option<String>,
     /// With --seed: the whole trace, however long
     #[arg(long)]
     whole: bool,
@@ -39,6 +45,12 @@ pub fn run(wanted: &Wanted) -> ExitCode {
             if wanted.calls {
                 command.arg("--calls");
             }
+            if let Some(mutant) = &wanted.mutant {
+                command.args(["--mutant", mutant]);
+            }
+        }
+        None if wanted.mutants => {
+            command.arg("--mutants");
         }
         None => {
             command.args(["--seeds", &wanted.seeds.to_string(), "--from", &wanted.from.to_string()]);

@@ -7,7 +7,7 @@ use crate::counters::count;
 use crate::seats::Operation;
 use crate::spool::body_name;
 use outlast_ledger::Change;
-use outlast_rules::{Debt, DebtKind, Skip, Slot, Step, StoreName};
+use outlast_rules::{Debt, DebtKind, Mutant, Skip, Slot, Step, StoreName, broken};
 use outlast_store::StoreError;
 use tokio::sync::mpsc;
 
@@ -33,7 +33,8 @@ impl Phase {
         entry.holders = holders.clone();
         let mut batch =
             vec![Change::SetEntry { bucket: bucket.clone(), key: key.clone(), entry: Box::new(entry), digests: None }];
-        let ended = self.before.intents.iter().map(|intent| intent.entry.write).chain([self.entry.write]);
+        let superseded = self.before.intents.iter().filter(|_| !broken(Mutant::SupersededStayUndecided));
+        let ended = superseded.map(|intent| intent.entry.write).chain([self.entry.write]);
         batch.extend(ended.map(|write| Change::EndWrite { bucket: bucket.clone(), key: key.clone(), write }));
         for name in &self.placement.stores {
             let slot = self.tally.slots().get(name);
@@ -46,11 +47,19 @@ impl Phase {
                 });
                 continue;
             }
+            if broken(Mutant::DebtForgotten) {
+                continue;
+            }
             let look = matches!(slot, Some(Slot::Calling | Slot::Late | Slot::Unknown | Slot::Unsafe(_)));
             let kind = if look { DebtKind::Look } else { DebtKind::Copy };
             batch.push(Change::Owe(Debt::begin(name, &bucket, &key, kind, Some(&self.entry), now)));
         }
         batch.extend(self.told());
+        if broken(Mutant::ForgottenCalls) {
+            let state = self.engine.ledger.key_state(&bucket, &key).await?;
+            let own = state.marks.into_iter().filter(|mark| mark.write == self.entry.write);
+            batch.extend(own.map(|mark| Change::DropMark { call: mark.call }));
+        }
         if let Loads::Complete { upload, .. } = &self.draft.loads {
             batch.extend(self.engine.completes(upload, &self.entry).await?);
         }
@@ -83,6 +92,9 @@ impl Phase {
         let now = self.engine.now();
         for (store, report) in &mut self.reports {
             changes.extend(report.answered.drain(..).map(|call| Change::DropMark { call }));
+            if let Some(call) = report.outstanding.filter(|_| broken(Mutant::UnknownDropsMark)) {
+                changes.push(Change::DropMark { call });
+            }
             if report.outstanding.take().is_some() {
                 // Its clock starts when the call was given up, not when it was sent: a large body takes its time.
                 let (bucket, key, store) = (bucket.clone(), key.clone(), store.clone());
@@ -99,6 +111,14 @@ impl Phase {
     /// No quorum: what was answered is written down; the intent stays for resolution (protocol.md 2.7).
     pub(super) async fn leave_undecided(&mut self) {
         let mut batch = self.told();
+        if let Loads::Complete { natives, .. } = &self.draft.loads
+            && broken(Mutant::CompletesAborted)
+        {
+            for (store, (upload, _)) in natives {
+                let seat = self.engine.seat(store).expect("planned stores have seats");
+                seat.store.abort_upload(&seat.at(&self.draft.bucket, &self.draft.key), upload).await.ok();
+            }
+        }
         if self.tally.is_spooled() {
             let (bucket, key) = (self.draft.bucket.clone(), self.draft.key.clone());
             batch.push(Change::SpoolHolds { bucket, key, write: self.entry.write, size: self.draft.size });

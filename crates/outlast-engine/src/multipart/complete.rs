@@ -11,7 +11,9 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use md5::{Digest as _, Md5};
 use outlast_ledger::{Change, LedgerError, Part, Upload, UploadState};
-use outlast_rules::{Checksum, ChecksumKind, Conditions, Digests, Key, Layout, OpClass, Standing, StoreName};
+use outlast_rules::{
+    Checksum, ChecksumKind, Conditions, Digests, Key, Layout, Mutant, OpClass, Standing, StoreName, broken,
+};
 use outlast_store::NativePart;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -110,6 +112,9 @@ impl Engine {
         id: &str,
         entry: &outlast_rules::Entry,
     ) -> Result<Option<Change>, LedgerError> {
+        if broken(Mutant::CompletesTwice) {
+            return Ok(None);
+        }
         let state = UploadState::Completed { etag: entry.etag.clone(), at: entry.modified };
         let upload = self.ledger.upload(id).await?;
         Ok(upload.map(|upload| Change::PutUpload(Box::new(Upload { state, ..upload }))))

@@ -5,7 +5,7 @@ use super::fault::{Fault, Reach};
 use super::lock::DirLock;
 use super::{schema, seqs};
 use crate::{Change, LedgerError};
-use outlast_rules::Seq;
+use outlast_rules::{Mutant, Seq, broken};
 use rusqlite::config::DbConfig;
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
@@ -146,8 +146,8 @@ impl Core {
         conn.busy_timeout(FOREIGN_LOCK_WAIT)?;
         conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
         let synchronous = match durability {
-            Durability::Power => "FULL",
-            Durability::Process => "OFF",
+            Durability::Power if !broken(Mutant::LedgerNotSynced) => "FULL",
+            Durability::Power | Durability::Process => "OFF",
         };
         // Checkpoints run in the hook below, because SQLite's own would hide a failed fsync of the database file.
         conn.execute_batch(&format!(

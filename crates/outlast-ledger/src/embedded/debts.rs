@@ -3,7 +3,7 @@
 use super::fault::Fault;
 use super::rows::{all, bucket, first, int, json, key, moment, number, rows_max, run, seq, store, to_json};
 use crate::DebtTotals;
-use outlast_rules::{BucketName, Debt, DebtKind, Key, Moment, Seq, StoreName};
+use outlast_rules::{BucketName, Debt, DebtKind, Key, Moment, Mutant, Seq, StoreName, broken};
 use rusqlite::{Connection, Row, params};
 
 fn decode(row: &Row<'_>) -> Result<Debt, Fault> {
@@ -66,6 +66,7 @@ pub(super) fn settle(
     key: &Key,
     seq: Seq,
 ) -> Result<(), Fault> {
+    let seq = if broken(Mutant::OldSettlesNew) { Seq(i64::MAX as u64) } else { seq };
     run(
         conn,
         "DELETE FROM debts WHERE store = ?1 AND bucket = ?2 AND key = ?3 AND seq <= ?4",

@@ -3,7 +3,8 @@
 use super::fault::Fault;
 use super::{debts, intents, keys, marks, seen};
 use outlast_rules::{
-    BucketName, CallId, Debt, DebtKind, Entry, Key, Leaves, Moment, Pin, Powers, Seen, Seq, StoreName, WriteId, is_safe,
+    BucketName, CallId, Debt, DebtKind, Entry, Key, Leaves, Moment, Mutant, Pin, Powers, Seen, Seq, StoreName, WriteId,
+    broken, is_safe,
 };
 use rusqlite::Connection;
 
@@ -32,7 +33,7 @@ pub(super) fn landed(conn: &Connection, landing: &Landing<'_>) -> Result<(), Fau
     let shown = Seen { write: Some(write), pin: (!is_delete).then(|| pin.clone()) };
 
     let entry = match entry {
-        Some(entry) if entry.write == write => {
+        Some(entry) if entry.write == write || broken(Mutant::LateDoneCounts) => {
             let marks = marks::of_key(conn, bucket, key)?;
             let safe = is_safe(landing.powers, write, leaves, marks.iter().filter(|mark| &mark.store == store));
             Some(of_the_entry(conn, landing, entry, safe)?)

@@ -2,7 +2,7 @@
 
 use super::fault::Fault;
 use super::rows::{first, int, number, run};
-use outlast_rules::Seq;
+use outlast_rules::{Mutant, Seq, broken};
 use rusqlite::Connection;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -43,6 +43,7 @@ pub(super) enum Taken {
 impl SeqGiver {
     /// Starts behind everything that an earlier life may have given.
     pub fn after(reserved: Seq) -> SeqGiver {
+        let reserved = if broken(Mutant::SeqsRestart) { Seq(0) } else { reserved };
         SeqGiver { next: AtomicU64::new(reserved.0 + 1), reserved: AtomicU64::new(reserved.0) }
     }
 

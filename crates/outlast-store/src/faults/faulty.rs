@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use outlast_rules::{Fence, Pin, StoreName};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// A store with a fault switch before it.
@@ -51,6 +52,15 @@ impl Faulty {
 
     fn trouble(&self, class: Class, at: &At) -> Option<Trouble> {
         self.switch.trouble_of(class, &at.key)
+    }
+
+    fn when_it_flows<T: Send + 'static>(&self, late: Duration, call: Call<T>) {
+        let mut line = self.switch.hold();
+        drop(tokio::spawn(async move {
+            line.flows().await;
+            sleep(late).await;
+            call.await
+        }));
     }
 
     /// A call without a body.
@@ -119,6 +129,14 @@ impl Faulty {
                 let error = self.error(what, at, began, Fault::Server, Applied::Unknown, "the fault switch says 5xx");
                 Err(StoreError { status: Some(status), ..error })
             }
+            Some(Trouble::LateServerError { status, late }) => {
+                drop(tokio::spawn(async move {
+                    sleep(late).await;
+                    call.await
+                }));
+                let error = self.error(what, at, began, Fault::Server, Applied::Unknown, "the fault switch says 5xx");
+                Err(StoreError { status: Some(status), ..error })
+            }
             Some(Trouble::BadAnswer { applies }) => {
                 if applies {
                     call.await?;
@@ -136,13 +154,8 @@ impl Faulty {
                         sleep(late).await;
                         call.await
                     })),
-                    Apply::WhenItFlows => {
-                        let mut line = self.switch.hold();
-                        drop(tokio::spawn(async move {
-                            line.flows().await;
-                            call.await
-                        }))
-                    }
+                    Apply::WhenItFlows => self.when_it_flows(Duration::ZERO, call),
+                    Apply::AfterItFlows(late) => self.when_it_flows(late, call),
                 }
                 std::future::pending().await
             }
@@ -323,7 +336,6 @@ mod tests {
     use crate::{MemoryStore, MemoryTraits};
     use bytes::Bytes;
     use futures_util::{StreamExt, TryStreamExt};
-    use std::time::Duration;
 
     struct World {
         memory: Arc<MemoryStore>,

@@ -33,6 +33,8 @@ pub enum Apply {
     After(Duration),
     /// When the line flows again: what a stopped process finds in its sockets when it goes on.
     WhenItFlows,
+    /// So long after the line flows again: a process that goes on has more to do than this.
+    AfterItFlows(Duration),
 }
 
 /// What goes wrong.
@@ -52,6 +54,8 @@ pub enum Trouble {
     FailAfterApplying,
     /// A 5xx, which says nothing about what was applied.
     ServerError { status: u16, applies: bool },
+    /// A 5xx of somebody in between, who stopped waiting: the call is applied so much later.
+    LateServerError { status: u16, late: Duration },
     /// 200, and its body is an error or cannot be read: that says nothing either.
     BadAnswer { applies: bool },
     /// Bodies, read or written, break after so many bytes.

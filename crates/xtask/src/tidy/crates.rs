@@ -96,6 +96,9 @@ const ROOMS: &[Room] = &[
     Room { name: "xtask", floor: 4, knows: &["outlast-drive"], never: &[], why: "" },
 ];
 
+/// The feature with which rules can be taken away, and the one crate that may want it (docs/decisions/0017-mutants.md).
+const MUTANTS: (&str, &str) = ("mutants", "outlast-sim");
+
 pub fn check(sources: &[Source]) -> Vec<Violation> {
     let mut violations = Vec::new();
     for source in sources {
@@ -132,6 +135,29 @@ fn room_of(source: &Source, room: &Room, manifest: &Table) -> Vec<Violation> {
             say(&dependency, format!("the tests of `{}` may not know `{dependency}`: no arrow upward", room.name));
         }
     }
+    let (feature, only) = MUTANTS;
+    for dependency in with_feature(manifest, feature).into_iter().filter(|_| room.name != only) {
+        say(&dependency, format!("only `{only}` may take rules away: `{}` turns on `{feature}`", room.name));
+    }
+    found
+}
+
+/// Dependencies of every kind on which this feature is turned on, and features of this crate that do so.
+fn with_feature(manifest: &Table, feature: &str) -> Vec<String> {
+    let names =
+        |value: &Value| value.as_array().is_some_and(|list| list.iter().any(|one| one.as_str() == Some(feature)));
+    let of = |value: &Value| value.get("features").is_some_and(names);
+    let tables = tables(manifest, &["dependencies", "build-dependencies", "dev-dependencies"]);
+    let mut found: Vec<String> =
+        tables.flatten().filter(|(_, value)| of(value)).map(|(name, _)| name.clone()).collect();
+    let forwards = |value: &Value| {
+        let ends = format!("/{feature}");
+        value.as_array().is_some_and(|list| list.iter().any(|one| one.as_str().is_some_and(|one| one.ends_with(&ends))))
+    };
+    let own = manifest.get("features").and_then(Value::as_table).into_iter().flatten();
+    found.extend(
+        own.filter(|(name, value)| forwards(value) || (*name == "default" && names(value))).map(|(n, _)| n.clone()),
+    );
     found
 }
 
@@ -139,12 +165,16 @@ fn is_ours(dependency: &str) -> bool {
     dependency == "xtask" || dependency == "outlast" || dependency.starts_with("outlast-")
 }
 
-/// The packages in these tables, for every platform.
-fn dependencies(manifest: &Table, tables: &[&str]) -> Vec<String> {
+/// These tables, for every platform.
+fn tables<'a>(manifest: &'a Table, names: &'a [&str]) -> impl Iterator<Item = &'a Table> {
     let platforms = manifest.get("target").and_then(Value::as_table).into_iter().flat_map(Table::values);
     let places = std::iter::once(manifest).chain(platforms.filter_map(Value::as_table));
-    let tables = places.flat_map(|place| tables.iter().filter_map(move |name| place.get(*name)?.as_table()));
-    tables
+    places.flat_map(move |place| names.iter().filter_map(move |name| place.get(*name)?.as_table()))
+}
+
+/// The packages in these tables.
+fn dependencies(manifest: &Table, names: &[&str]) -> Vec<String> {
+    tables(manifest, names)
         .flatten()
         .map(|(name, value)| value.get("package").and_then(Value::as_str).unwrap_or(name).to_owned())
         .collect()
@@ -193,6 +223,17 @@ mod tests {
         finds("outlast-rules", "[dependencies]\ntokio-util = \"0\"\nserde = \"1\"\n", &["tokio-util"]);
         finds("outlast-engine", "[dependencies]\nhyper-util = \"0\"\n", &["no HTTP"]);
         finds("outlast-ledger", "[dependencies]\n\nreqsign-core = \"0\"\n", &["never talks to a store"]);
+    }
+
+    #[test]
+    fn only_the_simulator_takes_rules_away() {
+        let with = "[dependencies]\noutlast-rules = { workspace = true, features = [\"mutants\"] }\n";
+        finds("outlast-sim", with, &[]);
+        finds("outlast-engine", with, &["only `outlast-sim`"]);
+        finds("outlast-engine", &with.replace("[dep", "[dev-dep"), &["only `outlast-sim`"]);
+        finds("outlast-engine", "[features]\nx = [\"outlast-rules/mutants\"]\n", &["only `outlast-sim`"]);
+        finds("outlast-rules", "[features]\ndefault = [\"mutants\"]\n", &["only `outlast-sim`"]);
+        finds("outlast-rules", "[features]\nmutants = []\n", &[]);
     }
 
     #[test]

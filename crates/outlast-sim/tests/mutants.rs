@@ -1,0 +1,81 @@
+//! Rules are taken away one by one: a simulator that does not see it proves nothing about the rule.
+
+use outlast_sim::{Detail, ELSEWHERE, Mutant, Plan, SEEN, Seen, UNSEEN, kill, run};
+use std::collections::BTreeSet;
+
+const PIECES: usize = 8;
+
+/// Only the missing rule may be what a seed sees.
+fn is_honest(seed: u64) {
+    let broken = run(&Plan::of(seed), Detail::Clients).failure;
+    assert_eq!(broken, None, "seed {seed} fails with every rule in its place: cargo xtask sim --seed {seed}");
+}
+
+fn first(seen: &Seen) -> u64 {
+    *seen.seeds.first().expect("a mutant without a seed has no place in the table")
+}
+
+/// Seeds of one piece, and the mutants that each is the first to see: the honest run is needed once for all of them.
+fn piece(n: usize) {
+    let seeds: BTreeSet<u64> = SEEN.iter().map(first).collect();
+    let mut unseen = vec![];
+    for seed in seeds.into_iter().skip(n).step_by(PIECES) {
+        is_honest(seed);
+        for seen in SEEN.iter().filter(|seen| first(seen) == seed) {
+            let others = seen.seeds[1..].iter().inspect(|other| is_honest(**other));
+            let killed = kill(seen.mutant, seed).or_else(|| others.copied().find_map(|other| kill(seen.mutant, other)));
+            match killed {
+                Some(kill) if kill.broken.contains(seen.promise) => {}
+                Some(kill) => unseen.push(format!("{:?}: not {}, but {}", seen.mutant, seen.promise, kill.broken)),
+                None => unseen.push(format!("{:?} survives {:?}", seen.mutant, seen.seeds)),
+            }
+        }
+    }
+    assert!(unseen.is_empty(), "cargo xtask sim --mutants looks for other seeds:\n{}", unseen.join("\n"));
+}
+
+macro_rules! pieces {
+    ($($name:ident $n:literal),*) => { $(#[test] fn $name() { piece($n); })* };
+}
+
+pieces!(seen_0 0, seen_1 1, seen_2 2, seen_3 3, seen_4 4, seen_5 5, seen_6 6, seen_7 7);
+
+/// One that nobody sees is said to be so.
+#[test]
+fn every_mutant_has_its_place_in_the_table() {
+    let mut table: Vec<Mutant> = SEEN.iter().map(|seen| seen.mutant).chain(UNSEEN.iter().copied()).collect();
+    table.sort();
+    assert_eq!(table, Mutant::ALL);
+    let seen: BTreeSet<Mutant> = SEEN.iter().map(|seen| seen.mutant).collect();
+    assert!(seen.len() >= 30, "the simulator sees {} mutants", seen.len());
+}
+
+/// Every counter-example of protocol.md 9 has a mutant, or a test elsewhere that is there.
+#[test]
+fn every_counter_example_has_somebody_who_watches() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    for elsewhere in ELSEWHERE {
+        let text = std::fs::read_to_string(root.join(elsewhere.file)).unwrap_or_default();
+        let is_there = if elsewhere.file.ends_with(".txt") {
+            !text.is_empty()
+        } else {
+            text.contains(&format!("fn {}(", elsewhere.test))
+        };
+        assert!(is_there, "counter-example {}: {} has no {}", elsewhere.number, elsewhere.file, elsewhere.test);
+    }
+    for number in 1..=28 {
+        let begins = format!("ce {number}:");
+        let by_mutant = SEEN.iter().any(|seen| seen.mutant.rule().starts_with(&begins));
+        let by_other = ELSEWHERE.iter().any(|elsewhere| elsewhere.number == number);
+        assert!(by_mutant || by_other, "nobody watches counter-example {number}");
+    }
+}
+
+#[test]
+fn nothing_is_broken_unless_somebody_asks_for_it() {
+    assert!(Mutant::ALL.iter().all(|mutant| !outlast_sim::broken(*mutant)));
+    let seen = &SEEN[0];
+    let broken = Plan { broken: Some(seen.mutant), ..Plan::of(first(seen)) };
+    run(&broken, Detail::Clients);
+    assert!(!outlast_sim::broken(seen.mutant), "the rule is back after the run");
+}
