@@ -1,6 +1,7 @@
 //! The engine: what every verb and worker shares, and how it starts and stops.
 
 use crate::adopting::Adopting;
+use crate::attempts::Attempts;
 use crate::bucket_marks::BucketMarks;
 use crate::budgets::Budgets;
 use crate::clock::Clock;
@@ -38,6 +39,7 @@ pub struct Engine {
     pub(crate) seats: BTreeMap<StoreName, Arc<Seat>>,
     pub(crate) lanes: Lanes,
     pub(crate) upload_lanes: Lanes,
+    pub(crate) attempts: Attempts,
     pub(crate) spool: Arc<Spool>,
     /// Bytes of bodies held in memory.
     pub(crate) pool: Arc<Semaphore>,
@@ -123,6 +125,7 @@ impl Engine {
             seats,
             lanes: Lanes::default(),
             upload_lanes: Lanes::default(),
+            attempts: Attempts::default(),
             spool: Arc::new(spool),
             counters: Counters::default(),
             tasks: TaskTracker::new(),

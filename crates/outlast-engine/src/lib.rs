@@ -3,6 +3,7 @@
 mod adopting;
 mod aside;
 mod asks;
+mod attempts;
 mod bucket_marks;
 mod budgets;
 mod clock;

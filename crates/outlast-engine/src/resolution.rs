@@ -13,7 +13,7 @@ use outlast_rules::{
     BucketName, Debt, DebtKind, Intent, Key, KeyState, Known, Leaves, Mutant, OpClass, Pin, Predecessor, Resolution,
     Step, StoreName, StoreView, broken, is_safe, resolve,
 };
-use outlast_store::{Fault, NativePart};
+use outlast_store::{Applied, Fault, NativePart, StoreError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -41,6 +41,9 @@ enum Act {
     Decided,
     Forward(Box<Forward>),
 }
+
+/// What S3 and Azure call it.
+const OTHER_PART: [&str; 2] = ["InvalidPart", "InvalidBlockList"];
 
 impl Engine {
     /// Resolves the key's undecided writes as far as that is possible now, sending bytes where needed. Takes the lane for
@@ -353,12 +356,24 @@ impl Engine {
             batch.push(Change::SetSeen { bucket, key, store: store.clone(), seen });
         }
         let mut any = matches!(report.end, End::Done(_));
-        let gone = matches!(&report.end, End::Error(error) if error.fault == Fault::NoUpload);
-        // What has no native upload any more can never be completed there: without this the write would be undecided for ever.
+        // What has no native upload any more, or one with another part than ours, can never be completed there: without this the
+        // write would be undecided for ever.
+        let gone = matches!(&report.end, End::Error(error) if error.fault == Fault::NoUpload || is_other_part(error));
         if let Some(id) = intent.upload.as_ref().filter(|_| gone)
             && let Some(mut upload) = self.ledger.upload(id).await?
         {
-            upload.natives.remove(&store);
+            if let (Some(native), Some(seat)) = (upload.natives.remove(&store), self.seat(&store).cloned()) {
+                let at = seat.at(&intent.bucket, &intent.key);
+                // Nobody knows of it any more; where it is gone already there is nothing to do.
+                self.tasks.spawn(async move {
+                    match seat.watched(OpClass::Delete, seat.store.abort_upload(&at, &native)).await {
+                        Err(error) if error.fault != Fault::NoUpload => {
+                            tracing::info!("{error}: an upload that cannot be completed stays there");
+                        }
+                        _ => {}
+                    }
+                });
+            }
             batch.push(Change::PutUpload(Box::new(upload)));
             any = true;
         }
@@ -376,6 +391,11 @@ impl Engine {
             seat.bell.notify_one();
         }
     }
+}
+
+/// The store says that a part it has is not the one that was named: a late attempt with other bytes landed there.
+fn is_other_part(error: &StoreError) -> bool {
+    error.applied == Applied::No && error.code.as_deref().is_some_and(|code| OTHER_PART.contains(&code))
 }
 
 fn end_write(intent: &Intent) -> Change {

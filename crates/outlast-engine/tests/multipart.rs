@@ -5,12 +5,12 @@ mod support;
 use outlast_engine::*;
 use outlast_ledger::{Durability, Embedded, Ledger, Mode};
 use outlast_rules::{Conditions, Head};
-use outlast_store::{MemoryTraits, Store};
+use outlast_store::{Apply, At, Class, Faulty, MemoryStore, MemoryTraits, Setting, Store, Switch, Trouble};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use support::puppet::{Mood, Puppet, Trick};
-use support::{World, bucket, bytes, client_body, key};
+use support::{World, bucket, bytes, client_body, key, name};
 
 const MIB: usize = 1024 * 1024;
 
@@ -273,5 +273,35 @@ async fn a_completion_lists_the_checksums_that_its_upload_is_made_of() {
             conditions: Conditions::default(),
         };
         hall.engine().complete_upload(ask).await.unwrap();
+    }
+}
+
+/// A part is sent, not answered by one store, and sent again with other bytes, which that store takes at once. Then the first
+/// bytes land there. That store was never counted, so Complete needs nothing of it, and it is given the object afterwards.
+#[tokio::test(start_paused = true)]
+async fn bytes_of_an_earlier_attempt_land_late() {
+    let switches: [Arc<Switch>; 3] = Default::default();
+    let wrap = |store: Arc<MemoryStore>| -> Arc<dyn Store> {
+        let nth = (0..3).find(|nth| store.name() == &name(*nth)).expect("one of three");
+        Arc::new(Faulty::new(store, switches[nth].clone()))
+    };
+    let world = World::with_memory(&[MemoryTraits::B; 3], |_| {}, wrap).await;
+    let hall = Hall { world, puppets: vec![], alive: Arc::new(AtomicBool::new(true)) };
+    hall.engine().start_workers();
+    let upload = hall.create("film").await;
+    let late = Trouble::Hang(Apply::After(Duration::from_secs(20)));
+    switches[0].set(Setting::on(&[Class::Upload], late).times(1));
+    hall.part("film", &upload, 1, &bytes(5 * MIB, 1)).await.unwrap();
+    let second = hall.part("film", &upload, 1, &bytes(5 * MIB, 2)).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let written = hall.complete("film", &upload, &[second]).await.expect("two stores have all of it");
+    assert!(written.etag.ends_with("-1"));
+    assert_eq!(hall.world.get("film").await.unwrap(), bytes(5 * MIB, 2));
+    tokio::time::sleep(Duration::from_secs(2_000)).await;
+    hall.world.settle().await;
+    for nth in 0..3 {
+        let (found, _) = hall.world.stores[nth].get(&At::new("photos", "film"), None, None).await.unwrap();
+        let entry = hall.world.ledger.entry(&bucket(), &key("film")).await.unwrap().unwrap();
+        assert_eq!(found.dress.stamp.unwrap().write, entry.write, "s{nth}");
     }
 }

@@ -1,6 +1,7 @@
 //! A part is acknowledged when it stands on `min_copies` places that hold every part acknowledged so far (protocol.md 5).
 
 use crate::asks::{CopyPartAsk, PartFacts, PutPartAsk, UploadError, WriteError};
+use crate::attempts::Slot;
 use crate::engine::Engine;
 use crate::multipart::manage::part_facts;
 use crate::receive::{Received, receive};
@@ -9,6 +10,7 @@ use crate::spool::part_name;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use outlast_ledger::{Change, Part, Upload, UploadState};
 use outlast_rules::{ChecksumKind, Mutant, OpClass, Refusal, Standing, StoreName, broken, judge_read};
+use outlast_store::Applied;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -181,7 +183,9 @@ impl Engine {
             late = late.max(seat.deadline(OpClass::Write));
             let (at, native, body, md5) =
                 (seat.at(&upload.bucket, &upload.key), native.clone(), received.held.clone(), received.md5);
-            calls.push(self.tasks.spawn(async move { put_one(&seat, &at, &native, number, body, md5).await }));
+            let (engine, etag) = (self.clone(), received.etag());
+            let one = async move { engine.put_one(&seat, &at, &native, number, &etag, body, md5).await };
+            calls.push(self.tasks.spawn(one));
         }
         let min_copies = self.placement(&upload.bucket).min_copies;
         let give_up = tokio::time::sleep(Duration::from_millis(self.settings.commit_deadline_ms) + grace);
@@ -246,7 +250,7 @@ impl Engine {
             let at = seat.at(&upload.bucket, &upload.key);
             if !part.holders.contains_key(store) {
                 let held = received.held.clone();
-                match put_one(seat, &at, native, part.number, held, received.md5).await {
+                match self.put_one(seat, &at, native, part.number, &part.etag, held, received.md5).await {
                     (store, Ok(etag)) => drop(part.holders.insert(store, etag)),
                     (_, Err(_)) => continue,
                 }
@@ -264,7 +268,7 @@ impl Engine {
         for part in parts.iter().filter(|part| !part.holders.contains_key(&seat.name)) {
             let Ok(held) = self.spool.open_body(&part_name(&upload.id, part.number, &part.etag)) else { return false };
             let md5 = if upload.internal { None } else { md5_of(&part.etag) };
-            match put_one(seat, &at, native, part.number, held, md5).await {
+            match self.put_one(seat, &at, native, part.number, &part.etag, held, md5).await {
                 (store, Ok(etag)) => {
                     let mut given = part.clone();
                     given.holders.insert(store, etag);
@@ -278,6 +282,32 @@ impl Engine {
         }
         true
     }
+
+    /// One attempt for one store. Done only where no attempt with other bytes may still land there.
+    #[allow(clippy::too_many_arguments, reason = "one call with everything that it is known by")]
+    async fn put_one(
+        &self,
+        seat: &Arc<Seat>,
+        at: &outlast_store::At,
+        native: &str,
+        number: u32,
+        etag: &str,
+        held: crate::held::Held,
+        md5: Option<[u8; 16]>,
+    ) -> (StoreName, Result<String, String>) {
+        let slot = Slot { native: native.to_owned(), number, store: seat.name.clone() };
+        self.attempts.begin(&slot, etag);
+        let answer = seat.watched(OpClass::Write, seat.store.put_part(at, native, number, held.body(), md5)).await;
+        let unanswered = answer.as_ref().is_err_and(|error| error.applied == Applied::Unknown);
+        // On a store whose calls are never given up the call has returned, whatever it said.
+        let may_land = unanswered && !seat.limits().never_given_up;
+        self.attempts.end(&slot, etag, may_land.then(|| self.now().plus_ms(seat.settle_ms())));
+        if answer.is_ok() && self.attempts.is_uncertain(&slot, etag, self.now()) {
+            let why = format!("{}: other bytes of part {number} may still land there", seat.name);
+            return (seat.name.clone(), Err(why));
+        }
+        (seat.name.clone(), answer.map_err(|error| error.to_string()))
+    }
 }
 
 fn judge_open(upload: Upload) -> Result<Upload, UploadError> {
@@ -286,20 +316,6 @@ fn judge_open(upload: Upload) -> Result<Upload, UploadError> {
         UploadState::Completing { .. } => Err(UploadError::Completing),
         UploadState::Completed { .. } | UploadState::Aborted { .. } => Err(UploadError::NoUpload),
     }
-}
-
-/// One attempt for one store.
-async fn put_one(
-    seat: &Arc<Seat>,
-    at: &outlast_store::At,
-    native: &str,
-    number: u32,
-    held: crate::held::Held,
-    md5: Option<[u8; 16]>,
-) -> (StoreName, Result<String, String>) {
-    let put = seat.store.put_part(at, native, number, held.body(), md5);
-    let answer = seat.watched(OpClass::Write, put).await;
-    (seat.name.clone(), answer.map_err(|error| error.to_string()))
 }
 
 /// Stores that hold this part and every one acknowledged before.

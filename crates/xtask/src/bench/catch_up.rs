@@ -1,6 +1,7 @@
 //! Over lines of 20 ms and 20 MB/s: how fast a store that was away is filled, beside `rclone sync` between the same two stores
 //! with as many transfers; how true its time of arrival was, what clients feel of it; and how soon a loss is recognised.
 
+use std::ops::Range;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -44,13 +45,12 @@ struct Stage {
 pub async fn measure(program: &Path, dir: &Path, quick: bool, report: &mut Report) -> Result<(), String> {
     let stage = set(program, dir).await?;
     let (small, large) = if quick { (300, 40) } else { (2_000, 300) };
-    stage.write("seen", 64, SMALL).await?;
+    stage.write_some("seen", 0..64, SMALL).await?;
     stage.outlast.caught_up().await?;
     let alone = stage.reads(READS_BEFORE).await?;
     stage.lines[2].set(State::Cut);
     stage.until(2, "down").await?;
-    stage.write("small", small, SMALL).await?;
-    stage.write("large", large, LARGE).await?;
+    stage.write_mixed(small, large).await?;
     let filled = stage.fill(report, &alone).await?;
     let synced = rclone(&stage, dir).await?;
     let bytes = (small * SMALL + large * LARGE) as f64;
@@ -92,12 +92,13 @@ async fn set(program: &Path, dir: &Path) -> Result<Stage, String> {
 }
 
 impl Stage {
-    async fn write(&self, folder: &'static str, count: u64, size: u64) -> Result<(), String> {
+    async fn write_some(&self, folder: &'static str, numbers: Range<u64>, size: u64) -> Result<(), String> {
         let mut writers = JoinSet::new();
         for writer in 0..TRANSFERS as u64 {
             let mut connection = Connection::new(&self.outlast.s3, &self.account);
+            let own = (numbers.start + writer..numbers.end).step_by(TRANSFERS);
             writers.spawn(async move {
-                for number in (writer..count).step_by(TRANSFERS) {
+                for number in own {
                     let body = bytes_of(BodyId::new(number, size));
                     good(&mut connection, Ask::put(BUCKET, &format!("{folder}/{number:05}"), body)).await?;
                 }
@@ -106,6 +107,17 @@ impl Stage {
         }
         while let Some(done) = writers.join_next().await {
             done.map_err(|error| error.to_string())??;
+        }
+        Ok(())
+    }
+
+    /// Mixed, as a day's writes are.
+    async fn write_mixed(&self, small: u64, large: u64) -> Result<(), String> {
+        const TURNS: u64 = 20;
+        for turn in 0..TURNS {
+            let of = |all: u64| all * turn / TURNS..all * (turn + 1) / TURNS;
+            self.write_some("small", of(small), SMALL).await?;
+            self.write_some("large", of(large), LARGE).await?;
         }
         Ok(())
     }
