@@ -276,21 +276,47 @@ async fn a_completion_lists_the_checksums_that_its_upload_is_made_of() {
     }
 }
 
+/// Stores behind switches.
+async fn switched(count: usize, change: impl FnOnce(&mut EngineSettings)) -> (Hall, Vec<Arc<Switch>>) {
+    let switches: Vec<Arc<Switch>> = (0..count).map(|_| Arc::default()).collect();
+    let wrap = |store: Arc<MemoryStore>| -> Arc<dyn Store> {
+        let nth = (0..count).find(|nth| store.name() == &name(*nth)).expect("one of them");
+        Arc::new(Faulty::new(store, switches[nth].clone()))
+    };
+    let world = World::with_memory(&vec![MemoryTraits::B; count], change, wrap).await;
+    (Hall { world, puppets: vec![], alive: Arc::new(AtomicBool::new(true)) }, switches)
+}
+
+/// The next part is not answered, and lands after 20 s.
+fn lands_late() -> Setting {
+    Setting::on(&[Class::Upload], Trouble::Hang(Apply::After(Duration::from_secs(20)))).times(1)
+}
+
+/// Where earlier bytes may still land, later ones are not held, whatever the store answers: not acknowledged without another
+/// place. The same bytes again are.
+#[tokio::test(start_paused = true)]
+async fn where_other_bytes_may_land_a_part_is_not_held() {
+    let (hall, switches) = switched(2, |settings| settings.defaults.spool_counts = false).await;
+    let upload = hall.create("film").await;
+    switches[0].set(lands_late());
+    let first = bytes(5 * MIB, 1);
+    // Given again at once, it is answered: nothing but these bytes can be there.
+    hall.part("film", &upload, 1, &first).await.unwrap();
+    let refused = hall.part("film", &upload, 1, &bytes(5 * MIB, 2)).await.expect_err("the first bytes may still land");
+    assert!(refused.to_string().contains("fewer than 2 places"), "{refused}");
+    let first = hall.part("film", &upload, 1, &first).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    hall.complete("film", &upload, &[first]).await.unwrap();
+}
+
 /// A part is sent, not answered by one store, and sent again with other bytes, which that store takes at once. Then the first
 /// bytes land there. That store was never counted, so Complete needs nothing of it, and it is given the object afterwards.
 #[tokio::test(start_paused = true)]
 async fn bytes_of_an_earlier_attempt_land_late() {
-    let switches: [Arc<Switch>; 3] = Default::default();
-    let wrap = |store: Arc<MemoryStore>| -> Arc<dyn Store> {
-        let nth = (0..3).find(|nth| store.name() == &name(*nth)).expect("one of three");
-        Arc::new(Faulty::new(store, switches[nth].clone()))
-    };
-    let world = World::with_memory(&[MemoryTraits::B; 3], |_| {}, wrap).await;
-    let hall = Hall { world, puppets: vec![], alive: Arc::new(AtomicBool::new(true)) };
+    let (hall, switches) = switched(3, |_| {}).await;
     hall.engine().start_workers();
     let upload = hall.create("film").await;
-    let late = Trouble::Hang(Apply::After(Duration::from_secs(20)));
-    switches[0].set(Setting::on(&[Class::Upload], late).times(1));
+    switches[0].set(lands_late());
     hall.part("film", &upload, 1, &bytes(5 * MIB, 1)).await.unwrap();
     let second = hall.part("film", &upload, 1, &bytes(5 * MIB, 2)).await.unwrap();
     tokio::time::sleep(Duration::from_secs(30)).await;
