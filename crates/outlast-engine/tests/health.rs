@@ -117,9 +117,9 @@ async fn outages_in_words() {
     .await;
     let changes = "refuses writes and deletes, goes on answering reads and lists (403: access denied)";
     check(Setting::on(&Class::WRITES, Trouble::DENIED), "down", changes).await;
-    let full = Answer { fault: Fault::Full, status: 507, code: "InsufficientStorage" };
+    let full = Answer { fault: Fault::Full, status: 507, code: "InsufficientStorage".into() };
     check(Setting::on(&[Class::Commit], full), "down", "refuses writes only (full)").await;
-    let internal = Answer { fault: Fault::Server, status: 500, code: "InternalError" };
+    let internal = Answer { fault: Fault::Server, status: 500, code: "InternalError".into() };
     check(
         Setting::on(&[Class::List], internal),
         "down",
@@ -398,7 +398,7 @@ async fn marks_count_anew_from_the_end_of_a_silence() {
 #[tokio::test(start_paused = true)]
 async fn our_own_network_is_told_apart() {
     let hall = Hall::at_work(&[MemoryTraits::B; 2]).await;
-    let cut_off = Trouble::Answer { fault: Fault::Unreachable, status: 0, code: "" };
+    let cut_off = Trouble::Answer { fault: Fault::Unreachable, status: 0, code: "".into() };
     hall.switches[0].set(Setting::all(cut_off.clone()));
     hall.until(0, "down", LONG).await;
     assert_eq!(hall.told(0).await.1, "unreachable: no way to its address");

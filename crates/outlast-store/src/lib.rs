@@ -16,7 +16,10 @@ mod wire;
 pub use api::*;
 pub use azure::{AzureConfig, AzureStore};
 pub use disk::{DiskOpenError, DiskStore};
-pub use faults::{Apply, Class, Faulty, Flap, Odds, Setting, SettingId, Share, Switch, Trouble};
+pub use faults::{
+    Apply, Class, Faulty, Flap, Odds, Over, Planned, Schedule, ScheduleMistakes, Setting, SettingId, Share, Switch,
+    Trouble, What, classes_of,
+};
 pub use gcs::{GcsConfig, GcsStore};
 pub use late::LateDisk;
 pub use memory::{Fences, Lying, MemoryStore, MemoryTraits, Now};

@@ -1,6 +1,6 @@
 //! Bodies that are slow, break off, stand still or lie.
 
-use super::switch::Hold;
+use super::switch::{Hold, Over};
 use crate::{Body, ByteStream, Shared};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -14,24 +14,47 @@ fn time_for(bytes: usize, bytes_per_second: u64) -> Duration {
     Duration::from_secs_f64(bytes as f64 / bytes_per_second.max(1) as f64)
 }
 
-pub(super) fn paced(bytes: ByteStream, pace: u64) -> ByteStream {
-    bytes
-        .then(move |chunk| async move {
-            if let Ok(chunk) = &chunk {
-                sleep(time_for(chunk.len(), pace)).await;
-            }
-            chunk
-        })
-        .boxed()
+async fn ends(over: &mut Option<Over>) {
+    match over {
+        Some(over) => over.wait().await,
+        None => std::future::pending().await,
+    }
 }
 
-pub(super) fn paced_body(body: Body, pace: u64) -> Body {
+/// A body at a pace is handed on in pieces of so much time: nobody takes it for one that stands still.
+const PIECES_PER_SECOND: u64 = 10;
+
+/// At this pace until the setting is over, and then as fast as it comes; None: to its end.
+pub(super) fn paced(bytes: ByteStream, pace: u64, over: Option<Over>) -> ByteStream {
+    let piece = (pace / PIECES_PER_SECOND).clamp(1, usize::MAX as u64) as usize;
+    let state = (bytes, Bytes::new(), over, false);
+    stream::unfold(state, move |(mut bytes, mut rest, mut over, mut is_over)| async move {
+        if rest.is_empty() {
+            match bytes.next().await? {
+                Ok(chunk) => rest = chunk,
+                Err(error) => return Some((Err(error), (bytes, rest, over, is_over))),
+            }
+        }
+        let next = if is_over { std::mem::take(&mut rest) } else { rest.split_to(piece.min(rest.len())) };
+        if !is_over {
+            tokio::select! {
+                biased;
+                () = ends(&mut over) => is_over = true,
+                () = sleep(time_for(next.len(), pace)) => {}
+            }
+        }
+        Some((Ok(next), (bytes, rest, over, is_over)))
+    })
+    .boxed()
+}
+
+pub(super) fn paced_body(body: Body, pace: u64, over: Option<Over>) -> Body {
     let len = body.len();
     let bytes = match body {
         Body::Whole(bytes) | Body::Shared(Shared { bytes, .. }) => stream::iter([Ok(bytes)]).boxed(),
         Body::Stream { bytes, .. } => bytes,
     };
-    Body::Stream { len, bytes: paced(bytes, pace) }
+    Body::Stream { len, bytes: paced(bytes, pace, over) }
 }
 
 fn broken() -> std::io::Result<Bytes> {

@@ -2,7 +2,7 @@
 
 use super::bodies::{BROKE, cut, ended, on_line, paced, paced_body, wrong};
 use super::setting::{Apply, Class, Trouble};
-use super::switch::Switch;
+use super::switch::{Met, Over, Switch};
 use crate::{
     Answer, Applied, At, Body, ByteRange, ByteStream, CopyPage, Dress, Fault, Found, Limits, NativePart, PutSpec,
     Store, StoreError, VersionPage,
@@ -19,6 +19,18 @@ pub struct Faulty {
     inner: Arc<dyn Store>,
     switch: Arc<Switch>,
     limits: Limits,
+    /// None: for tests, and every trouble is as bad as the real one.
+    drills: Option<Drills>,
+}
+
+/// The switch in production. A call is either never sent, and its answer says so, or it is left alone until it has
+/// returned: no drill makes a call outlive its caller or apply later than its answer, and unknown ends only what the store's own
+/// client gives up, as on a slow line. So a local disk stays one whose calls are never given up, and a service's `settle_time`
+/// and epoch mean what they meant.
+#[derive(Clone, Copy)]
+struct Drills {
+    /// A call that is held back is answered after this long, as the store's own client would give up.
+    patience: Duration,
 }
 
 /// A call with everything that it needs, so that it can outlive its caller.
@@ -28,7 +40,13 @@ impl Faulty {
     pub fn new(inner: Arc<dyn Store>, switch: Arc<Switch>) -> Faulty {
         // A call through the switch can break off or hang while what it asked for goes on behind it.
         let limits = Limits { never_given_up: false, ..inner.limits().clone() };
-        Faulty { inner, switch, limits }
+        Faulty { inner, switch, limits, drills: None }
+    }
+
+    /// In production, where a switch is never stalled and does what `Setting::is_for_drills` allows. The limits stay the store's.
+    pub fn for_drills(inner: Arc<dyn Store>, switch: Arc<Switch>, patience: Duration) -> Faulty {
+        let limits = inner.limits().clone();
+        Faulty { inner, switch, limits, drills: Some(Drills { patience }) }
     }
 
     /// For who sets only troubles in which a call ends before it is answered, as on a local disk: the limits stay the store's.
@@ -50,7 +68,12 @@ impl Faulty {
         }
     }
 
-    fn trouble(&self, class: Class, at: &At) -> Option<Trouble> {
+    /// A drill's pace ends with it; in tests a call keeps the trouble that it met.
+    fn ends(&self, over: &Over) -> Option<Over> {
+        self.drills.is_some().then(|| over.clone())
+    }
+
+    fn trouble(&self, class: Class, at: &At) -> Option<Met> {
         self.switch.trouble_of(class, &at.key)
     }
 
@@ -79,23 +102,23 @@ impl Faulty {
     ) -> Answer<T> {
         let trouble = self.trouble(class, at);
         let began = Instant::now();
-        let body = match &trouble {
-            Some(Trouble::CutBodies { after }) if *after < body.len() => {
+        let body = match trouble.as_ref().map(|met| (&met.trouble, &met.over)) {
+            Some((Trouble::CutBodies { after }, _)) if *after < body.len() && self.drills.is_none() => {
                 return Err(self.error(what, at, began, Fault::Broken, Applied::Unknown, BROKE));
             }
-            Some(Trouble::Slow { bytes_per_second: Some(pace), .. }) => paced_body(body, *pace),
+            Some((Trouble::Slow { bytes_per_second: Some(pace), .. }, over)) => {
+                paced_body(body, *pace, self.ends(over))
+            }
             _ => body,
         };
         self.through(trouble, what, at, call(body)).await
     }
 
-    async fn through<T: Send + 'static>(
-        &self,
-        trouble: Option<Trouble>,
-        what: &str,
-        at: &At,
-        call: Call<T>,
-    ) -> Answer<T> {
+    async fn through<T: Send + 'static>(&self, met: Option<Met>, what: &str, at: &At, call: Call<T>) -> Answer<T> {
+        if let Some(drills) = self.drills {
+            return self.drill(drills, met, what, at, call).await;
+        }
+        let trouble = met.map(|met| met.trouble);
         let began = Instant::now();
         let (mut breaks, mut flows) = (self.switch.hold(), self.switch.hold());
         tokio::select! {
@@ -106,6 +129,29 @@ impl Faulty {
                 flows.flows().await;
                 answer
             } => answer,
+        }
+    }
+
+    /// See `Drills`. A call that is held back is not begun afterwards: what allowed it, a fence or an epoch, may be old by then.
+    async fn drill<T>(&self, drills: Drills, met: Option<Met>, what: &str, at: &At, call: Call<T>) -> Answer<T> {
+        let Some(Met { trouble, mut over }) = met else { return call.await };
+        let began = Instant::now();
+        match trouble {
+            Trouble::Refuse => {
+                Err(self.error(what, at, began, Fault::ConnectRefused, Applied::NotSent, "refused by a drill"))
+            }
+            Trouble::Hang(_) => {
+                drop(call);
+                held_back(&mut over, drills.patience).await;
+                Err(self.error(what, at, began, Fault::Timeout, Applied::NotSent, "held back by a drill"))
+            }
+            Trouble::Slow { before, after, .. } => {
+                let answer = call.await;
+                held_back(&mut over, before + after).await;
+                answer
+            }
+            // Who sets the switch allows none of these.
+            _ => call.await,
         }
     }
 
@@ -167,13 +213,22 @@ impl Faulty {
             }
             Some(Trouble::Answer { fault, status, code }) => {
                 let error = self.error(what, at, began, fault, Applied::No, "the fault switch says no");
-                Err(StoreError { status: Some(status), code: Some(code.to_owned()), ..error })
+                Err(StoreError { status: Some(status), code: Some(code.into_owned()), ..error })
             }
             Some(Trouble::FailAfterApplying) => match call.await {
                 Ok(_) => Err(self.error(what, at, began, Fault::Broken, Applied::Unknown, BROKE)),
                 refused => refused,
             },
         }
+    }
+}
+
+/// For so long, or until the setting is over.
+async fn held_back(over: &mut Over, longest: Duration) {
+    tokio::select! {
+        biased;
+        () = over.wait() => {}
+        () = sleep(longest) => {}
     }
 }
 
@@ -213,17 +268,22 @@ impl Store for Faulty {
     async fn get(&self, at: &At, pin: Option<&Pin>, range: Option<ByteRange>) -> Answer<(Found, ByteStream)> {
         let (inner, of, pin) = (Arc::clone(&self.inner), at.clone(), pin.cloned());
         let call = Box::pin(async move { inner.get(&of, pin.as_ref(), range).await });
-        let trouble = self.trouble(Class::Get, at);
-        let (line, breaks) = (self.switch.hold(), self.switch.hold());
-        let (found, bytes) = self.through(trouble.clone(), "get", at, call).await?;
-        let bytes = match trouble {
-            Some(Trouble::CutBodies { after }) => cut(bytes, after),
-            Some(Trouble::EndBodies { after }) => ended(bytes, after),
-            Some(Trouble::WrongBytes) => wrong(bytes),
-            Some(Trouble::Slow { bytes_per_second: Some(pace), .. }) => paced(bytes, pace),
+        let met = self.trouble(Class::Get, at);
+        let body = met.as_ref().map(|met| (met.trouble.clone(), met.over.clone()));
+        let holds = self.drills.is_none().then(|| (self.switch.hold(), self.switch.hold()));
+        let (found, bytes) = self.through(met, "get", at, call).await?;
+        let bytes = match body {
+            Some((Trouble::Slow { bytes_per_second: Some(pace), .. }, over)) => paced(bytes, pace, self.ends(&over)),
+            _ if self.drills.is_some() => bytes,
+            Some((Trouble::CutBodies { after }, _)) => cut(bytes, after),
+            Some((Trouble::EndBodies { after }, _)) => ended(bytes, after),
+            Some((Trouble::WrongBytes, _)) => wrong(bytes),
             _ => bytes,
         };
-        Ok((found, on_line(bytes, line, breaks)))
+        Ok(match holds {
+            Some((line, breaks)) => (found, on_line(bytes, line, breaks)),
+            None => (found, bytes),
+        })
     }
 
     async fn copy(&self, from: &At, pin: &Pin, to: &At, spec: &PutSpec) -> Answer<Pin> {

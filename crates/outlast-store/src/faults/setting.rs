@@ -1,10 +1,13 @@
 //! What can go wrong, and for which calls: plain data.
 
 use crate::Fault;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// A call, as the outages of the past tell calls apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Class {
     Head,
     Get,
@@ -20,12 +23,14 @@ pub enum Class {
 impl Class {
     pub const ALL: [Class; 7] =
         [Class::Head, Class::Get, Class::List, Class::Commit, Class::Delete, Class::Upload, Class::Bucket];
+    pub const READS: [Class; 3] = [Class::Head, Class::Get, Class::List];
     /// What changes a store: many an outage left only reads standing.
     pub const WRITES: [Class; 3] = [Class::Commit, Class::Delete, Class::Upload];
 }
 
 /// When a call that is never answered is applied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Apply {
     Never,
     AtOnce,
@@ -38,7 +43,8 @@ pub enum Apply {
 }
 
 /// What goes wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Trouble {
     /// Connection refused: nothing was sent.
     Refuse,
@@ -49,7 +55,7 @@ pub enum Trouble {
     /// Waits before the call is applied and before it is answered; bodies run at this pace.
     Slow { before: Duration, after: Duration, bytes_per_second: Option<u64> },
     /// The store says no and applies nothing.
-    Answer { fault: Fault, status: u16, code: &'static str },
+    Answer { fault: Fault, status: u16, code: Cow<'static, str> },
     /// The call is applied; then the connection breaks.
     FailAfterApplying,
     /// A 5xx, which says nothing about what was applied.
@@ -68,12 +74,17 @@ pub enum Trouble {
 
 impl Trouble {
     /// 403 to everything: an account suspended or a key revoked.
-    pub const DENIED: Trouble = Trouble::Answer { fault: Fault::Denied, status: 403, code: "AccessDenied" };
-    pub const SLOW_DOWN: Trouble = Trouble::Answer { fault: Fault::Throttled, status: 503, code: "SlowDown" };
-    pub const FULL: Trouble = Trouble::Answer { fault: Fault::Full, status: 507, code: "InsufficientStorage" };
-    pub const SKEWED: Trouble = Trouble::Answer { fault: Fault::ClockSkew, status: 403, code: "RequestTimeTooSkewed" };
+    pub const DENIED: Trouble =
+        Trouble::Answer { fault: Fault::Denied, status: 403, code: Cow::Borrowed("AccessDenied") };
+    pub const SLOW_DOWN: Trouble =
+        Trouble::Answer { fault: Fault::Throttled, status: 503, code: Cow::Borrowed("SlowDown") };
+    pub const FULL: Trouble =
+        Trouble::Answer { fault: Fault::Full, status: 507, code: Cow::Borrowed("InsufficientStorage") };
+    pub const SKEWED: Trouble =
+        Trouble::Answer { fault: Fault::ClockSkew, status: 403, code: Cow::Borrowed("RequestTimeTooSkewed") };
     /// The buckets are gone.
-    pub const GONE: Trouble = Trouble::Answer { fault: Fault::NoBucket, status: 404, code: "NoSuchBucket" };
+    pub const GONE: Trouble =
+        Trouble::Answer { fault: Fault::NoBucket, status: 404, code: Cow::Borrowed("NoSuchBucket") };
 
     /// Everything takes so much longer.
     pub const fn delay(by: Duration) -> Trouble {
@@ -82,7 +93,7 @@ impl Trouble {
 }
 
 /// One setting of the switch. The youngest that fits a call decides.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Setting {
     pub classes: Vec<Class>,
     /// Only keys that begin so.
@@ -99,7 +110,7 @@ pub struct Setting {
 }
 
 /// A slice of the key space: the same keys each time, other ones with another salt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Share {
     /// 1,000 for all keys.
     pub per_mille: u16,
@@ -107,7 +118,7 @@ pub struct Share {
 }
 
 /// How many of the calls that fit are troubled. Which ones, the salt and their number decide: a run is the same each time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Odds {
     /// 1,000 for every call.
     pub per_mille: u16,
@@ -115,7 +126,7 @@ pub struct Odds {
 }
 
 /// Trouble for `on`, none for `off`, and again, from the moment of the setting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flap {
     pub on: Duration,
     pub off: Duration,
