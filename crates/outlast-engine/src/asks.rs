@@ -381,6 +381,8 @@ pub struct StoreStatus {
     pub leaving: Option<outlast_rules::Departure>,
     /// Its deep scrub: the round that runs, and the one before it. None: it may read nothing.
     pub deep_scrub: Option<(DeepRound, Option<DeepRound>)>,
+    /// Faults that somebody has set on it, for a drill.
+    pub faults: Vec<crate::drilling::FaultStatus>,
     /// Median of the last requests.
     pub latency_ms: f64,
 }

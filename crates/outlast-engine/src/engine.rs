@@ -7,6 +7,7 @@ use crate::budgets::Budgets;
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::deep_progress::DeepRounds;
+use crate::drilling::Drills;
 use crate::epoch::Superseded;
 use crate::frozen::Frozen;
 use crate::gates::Gates;
@@ -63,6 +64,7 @@ pub struct Engine {
     pub(crate) budgets: Budgets,
     pub(crate) hedges: Hedges,
     pub(crate) deep_rounds: DeepRounds,
+    pub(crate) drills: Drills,
     pub(crate) shipping: Shipping,
     pub(crate) superseded: Arc<Superseded>,
     /// Rung when a write was left undecided.
@@ -144,6 +146,7 @@ impl Engine {
             budgets,
             hedges: Hedges::default(),
             deep_rounds: DeepRounds::default(),
+            drills: Drills::default(),
             shipping: Shipping::default(),
             superseded,
             undecided_bell: Notify::new(),
@@ -168,6 +171,8 @@ impl Engine {
     /// No new request is taken; running ones and their commit phases end; then the ledger closes.
     pub async fn stop(&self) {
         self.stopping.cancel();
+        // A call that a drill holds back would be waited for.
+        self.end_faults(None);
         self.tasks.close();
         self.tasks.wait().await;
         self.ledger.close().await;

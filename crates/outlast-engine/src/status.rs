@@ -111,6 +111,7 @@ impl Engine {
             marks,
             leaving: self.leaving.of(&seat.name),
             deep_scrub: self.deep_rounds.of(&seat.name),
+            faults: self.faults().into_iter().filter(|fault| fault.store == seat.name.as_str()).collect(),
             latency_ms: median,
         }
     }

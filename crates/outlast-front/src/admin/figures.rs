@@ -86,10 +86,11 @@ fn stores(registry: &mut Registry, status: &Status) {
     registry.register("store_standing", "The standing of each class of operation", standing);
 
     type Figure = (&'static str, &'static str, fn(&StoreStatus) -> u64);
-    let figures: [Figure; 3] = [
+    let figures: [Figure; 4] = [
         ("store_owed_objects", "Objects owed to the store", |store| store.owed_objects),
         ("store_owed_bytes", "Bytes owed to the store", |store| store.owed_bytes),
         ("store_marks", "Calls that may still apply", |store| store.marks),
+        ("store_drill_faults", "Faults that are set for a drill", |store| store.faults.len() as u64),
     ];
     for (name, help, value) in figures {
         let family = Whole::default();
@@ -131,7 +132,7 @@ fn signed(value: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use outlast_engine::{DeepRound, ShippingStatus, SpoolStatus, TrashStatus};
+    use outlast_engine::{DeepRound, FaultStatus, ShippingStatus, SpoolStatus, TrashStatus};
     use outlast_rules::Moment;
     use std::collections::BTreeMap;
 
@@ -155,6 +156,13 @@ mod tests {
             marks: 2,
             leaving: None,
             deep_scrub: Some((DeepRound { bad: 4, ..DeepRound::default() }, None)),
+            faults: vec![FaultStatus {
+                id: "1".into(),
+                store: "b2".into(),
+                what: "hang".into(),
+                since: Moment(0),
+                left_ms: 1,
+            }],
             latency_ms: 12.5,
         };
         let status = Status {
@@ -188,6 +196,7 @@ mod tests {
             "outlast_undecided_writes 1",
             "outlast_trash_bytes 300",
             r#"outlast_store_deep_scrub_bad{store="b2"} 4"#,
+            r#"outlast_store_drill_faults{store="b2"} 1"#,
             "outlast_frozen 1",
             "outlast_ledger_unshipped_rows 5",
             "outlast_ledger_lag_seconds 2.5",

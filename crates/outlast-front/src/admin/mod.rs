@@ -2,6 +2,9 @@
 
 mod figures;
 mod orders;
+
+mod drills;
+
 mod router;
 
 pub use router::serve;

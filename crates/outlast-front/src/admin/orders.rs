@@ -251,7 +251,7 @@ where
 }
 
 /// `is_wrong`: the error says that what was named is not there.
-fn told_or_wrong<T, E, F>(
+pub(super) fn told_or_wrong<T, E, F>(
     is_wrong: impl Fn(&E) -> bool + Send + 'static,
     work: impl FnOnce(mpsc::Sender<Progress>) -> F,
 ) -> Response

@@ -1,6 +1,6 @@
 //! `/healthz`, `/readyz`, `/metrics`, `/status.json`, and the orders of `POST /admin/…`.
 
-use super::{figures, orders};
+use super::{drills, figures, orders};
 use crate::metrics::Metrics;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -47,6 +47,7 @@ fn orders(engine: Arc<Engine>) -> Router {
         .route("/admin/undelete", post(orders::undelete))
         .route("/admin/release", post(orders::release))
         .route("/admin/trash", post(orders::trash))
+        .route("/admin/fault", post(drills::fault))
         .route("/admin/freeze", post(orders::freeze))
         .route("/admin/thaw", post(orders::thaw))
         .with_state(engine)

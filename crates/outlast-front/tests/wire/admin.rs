@@ -2,6 +2,9 @@
 
 use crate::house::House;
 use crate::wire::{Reply, ask};
+use outlast_rules::StoreName;
+use outlast_store::{Apply, Setting, Switch, Trouble};
+use std::sync::Arc;
 
 async fn get(house: &House, path: &str) -> Reply {
     ask("GET", path).send_unsigned(house.admin).await
@@ -80,4 +83,43 @@ async fn a_stopping_engine_is_not_ready() {
     assert_eq!(get(&house, "/healthz").await.status, 200, "the process is alive all the same");
     let put = house.send(ask("PUT", "/photos/x").body("x")).await;
     assert_eq!(put.said(), "503 ServiceUnavailable");
+}
+
+#[tokio::test]
+async fn faults_are_judged_set_renewed_listed_and_ended_by_order() {
+    let house = House::new().await;
+    let give = async |order: serde_json::Value| -> serde_json::Value {
+        let request = ask("POST", "/admin/fault").header("content-type", "application/json").body(order.to_string());
+        let answer = request.send_unsigned(house.admin).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        serde_json::from_slice(&answer.body).unwrap()
+    };
+    let set = |trouble: Trouble, accept_risk: bool| {
+        let setting = Setting::all(trouble);
+        serde_json::json!({"step": "set", "store": "s0", "setting": setting, "lease_ms": 5000, "accept_risk": accept_risk})
+    };
+    let hang = Trouble::Hang(Apply::Never);
+    assert_eq!(give(set(hang.clone(), true)).await["wrong"], "stores of this gateway have no fault switch");
+    let name = StoreName::parse("s0").unwrap();
+    house.engine.allow_drills([(name, Arc::new(Switch::default()))].into());
+    let risk = "every bucket without a table of its own: 1 of 2 stores would take writes, and a write needs 2; the spool \
+                may stand in for one";
+    assert_eq!(give(serde_json::json!({"step": "judge", "stores": ["s0"]})).await["report"]["risk"][0], risk);
+    assert_eq!(give(set(hang.clone(), false)).await["wrong"], risk);
+    let for_tests = "\"wrong bytes\" is for tests: a drill may refuse, hang or slow";
+    assert_eq!(give(set(Trouble::WrongBytes, true)).await["wrong"], for_tests);
+    let told = give(set(hang, true)).await;
+    let id = told["report"]["faults"][0]["id"].as_str().unwrap().to_owned();
+    let renewed = give(serde_json::json!({"step": "renew", "ids": [id, "none"], "lease_ms": 600_000})).await;
+    assert!(renewed["report"]["faults"][0]["left_ms"].as_u64().unwrap() > 500_000, "{renewed}");
+    let list = give(serde_json::json!({"step": "list"})).await;
+    assert_eq!(
+        (&list["report"]["faults"][0]["id"], &list["report"]["faults"][0]["what"]),
+        (&id.into(), &"hang".into())
+    );
+    let text = get(&house, "/metrics").await.text();
+    assert!(text.contains("outlast_store_drill_faults{store=\"s0\"} 1"), "{text}");
+    assert_eq!(give(serde_json::json!({"step": "end"})).await["report"]["faults"].as_array().unwrap().len(), 1);
+    let text = get(&house, "/metrics").await.text();
+    assert!(text.contains("outlast_store_drill_faults{store=\"s0\"} 0"), "{text}");
 }
