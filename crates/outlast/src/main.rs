@@ -24,13 +24,16 @@ mod stores;
 mod told;
 mod wire;
 
+mod drill;
+
 mod commands;
 mod demo;
 
 use clap::{CommandFactory, Parser};
-use cli::{Cli, Command, StoreCommand};
+use cli::{Cli, Command, FaultCommand, StoreCommand};
 use exit::{Ending, Failure};
 use source::Unfound;
+use std::path::Path;
 use std::process::ExitCode;
 use trial::Make;
 
@@ -113,6 +116,17 @@ fn run(cli: &Cli) -> Result<Ending, Failure> {
             let source = source::find(named, Make::Nothing)?;
             wait(commands::leave::remove(args, &source))
         }
+        Command::Fault(command) => fault(command, named),
+    }
+}
+
+fn fault(command: &FaultCommand, named: Option<&Path>) -> Result<Ending, Failure> {
+    let source = source::find(named, Make::Nothing)?;
+    match command {
+        FaultCommand::Set(args) => wait(commands::fault::set(args, &source)),
+        FaultCommand::Play(args) => wait(commands::fault::play(args, &source)),
+        FaultCommand::List(args) => wait(commands::fault::list(args, &source)),
+        FaultCommand::End => wait(commands::fault::end(&source)),
     }
 }
 

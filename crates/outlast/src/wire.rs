@@ -11,6 +11,7 @@ use outlast_engine::{Engine, EngineSettings, Setups, ShipSettings, SystemClock};
 use outlast_front::{CorsRule, Front, FrontSettings};
 use outlast_ledger::{Embedded, LedgerError, Mode};
 use outlast_rules::{Allowed, StoreName};
+use outlast_store::{Faulty, Switch};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -19,6 +20,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How long running requests may go on after SIGTERM. Less than what systemd's unit allows for the whole stop.
 const STOP_GRACE: Duration = Duration::from_secs(60);
+
+type Switches = BTreeMap<StoreName, Arc<Switch>>;
 
 /// A gateway that takes requests.
 pub struct Running {
@@ -70,6 +73,8 @@ impl Running {
 
     /// New requests are refused, running ones end, the ledger closes.
     pub async fn stop(self) {
+        // Running requests end sooner without what a drill holds back.
+        self.engine.end_faults(None);
         self.front.stop(STOP_GRACE).await;
         self.engine.stop().await;
     }
@@ -78,10 +83,11 @@ impl Running {
 async fn open_engine(source: &Source) -> Result<Arc<Engine>, Failure> {
     let config = &source.config;
     let ledger = open_ledger(&config.data_dir)?;
-    let setups = open_stores(source)?;
+    let (setups, switches) = open_stores(source)?;
     let engine = Engine::open(engine_settings(config), Arc::new(SystemClock), Arc::new(ledger), setups)
         .await
         .map_err(|error| Failure::cannot_start(error.to_string()))?;
+    engine.allow_drills(switches);
     match engine.identify().await {
         Ok(()) => Ok(engine),
         Err(error) => {
@@ -111,18 +117,26 @@ pub fn in_use_words(data_dir: &Path) -> String {
     )
 }
 
-fn open_stores(source: &Source) -> Result<Setups, Failure> {
+/// Every store with a fault switch before it, for drills.
+fn open_stores(source: &Source) -> Result<(Setups, Switches), Failure> {
     // The folders of the trial are ours to make; a configured one may be a disk that is not mounted.
     let make = if source.from == From::Trial { Make::Everything } else { Make::Nothing };
-    let mut setups = Setups::new();
+    let (mut setups, mut switches) = (Setups::new(), Switches::new());
     let mut wrong = Vec::new();
+    // A store that hangs is given up by its client after this long.
+    let patience = Duration::from_millis(source.config.timeouts.first_byte_ms);
     for (name, config) in &source.config.stores {
         match stores::open_or_wait(name, config, &source.config.timeouts, make) {
-            Ok(store) => drop(setups.insert(name.clone(), stores::setup(store, config))),
+            Ok(store) => {
+                let switch = Arc::new(Switch::default());
+                let store = Arc::new(Faulty::for_drills(store, switch.clone(), patience));
+                switches.insert(name.clone(), switch);
+                setups.insert(name.clone(), stores::setup(store, config));
+            }
             Err(error) => wrong.push(format!("[store.{name}] {error}")),
         }
     }
-    if wrong.is_empty() { Ok(setups) } else { Err(Failure::cannot_start(wrong.join("\n"))) }
+    if wrong.is_empty() { Ok((setups, switches)) } else { Err(Failure::cannot_start(wrong.join("\n"))) }
 }
 
 pub fn engine_settings(config: &Config) -> EngineSettings {

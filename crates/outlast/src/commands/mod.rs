@@ -4,6 +4,7 @@ pub mod accept;
 pub mod adopt;
 pub mod check;
 pub mod eject;
+pub mod fault;
 pub mod freeze;
 pub mod init;
 pub mod leave;

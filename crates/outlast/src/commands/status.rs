@@ -80,7 +80,15 @@ struct ToldStore {
     #[serde(default)]
     leaving: Option<String>,
     #[serde(default)]
+    faults: Vec<ToldFault>,
+    #[serde(default)]
     latency_ms: f64,
+}
+
+#[derive(Debug, Deserialize)]
+struct ToldFault {
+    what: String,
+    left_ms: u64,
 }
 
 pub async fn run(args: &StatusArgs, source: &Source) -> Result<Ending, Failure> {
@@ -184,6 +192,15 @@ fn render(told: &Told, colours: bool) -> String {
             None => {}
         }
     }
+    for store in &told.stores {
+        for fault in &store.faults {
+            let left = duration_text(fault.left_ms);
+            out.push_str(&format!(
+                "DRILL on {}: {}; ends in {left} unless renewed, at once by: outlast fault end\n",
+                store.name, fault.what
+            ));
+        }
+    }
     if let Some(since) = told.frozen {
         let ago = duration_text(told.now.saturating_sub(since));
         out.push_str(&format!("FROZEN {ago} ago: nothing is removed from any store until: outlast thaw\n"));
@@ -275,7 +292,8 @@ mod tests {
             "stores": [
                 {"name": "b2", "place": "s3 https://b2", "kind": "s3", "standing": "down", "reason": "connection refused",
                  "since": 940000, "grade": "A", "owed_objects": 1204, "owed_bytes": 1536, "lag_ms": 59000,
-                 "arrival": 1090000, "marks": 0, "leaving": "draining", "latency_ms": 0.0},
+                 "arrival": 1090000, "marks": 0, "leaving": "draining", "latency_ms": 0.0,
+                 "faults": [{"id": "1", "store": "b2", "what": "hang on writes", "since": 940000, "left_ms": 12000}]},
                 {"name": "nas", "place": "disk /srv", "kind": "disk", "standing": "up", "reason": "",
                  "since": 0, "grade": "B", "owed_objects": 0, "owed_bytes": 0, "lag_ms": 0,
                  "arrival": null, "marks": 0, "latency_ms": 1.25}
@@ -293,6 +311,7 @@ mod tests {
                 "nas up 16m 40s ago B 1.2 ms nothing – –",
                 "b2 (s3 https://b2): connection refused",
                 "b2: draining, it gets no new copies",
+                "DRILL on b2: hang on writes; ends in 12s unless renewed, at once by: outlast fault end",
                 "FROZEN 1m ago: nothing is removed from any store until: outlast thaw",
                 "trash: 3 objects, 4 KiB, 1 of them held: deletes above their budget, see outlast undelete BUCKET --list",
                 "ledger on the stores: 3 rows behind by 1m, whole 10m ago: b2 is down",

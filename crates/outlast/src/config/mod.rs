@@ -21,5 +21,5 @@ pub use load::{LoadError, Loaded, judge_text, load};
 pub use mistake::{Findings, Look, Weight};
 pub use services::is_this_machine;
 pub use typed::*;
-pub use units::{count_text, duration_text, parse_duration, size_text};
+pub use units::{count_text, duration_text, parse_duration, parse_size, size_text};
 pub use world::plain_words;

@@ -2,9 +2,12 @@
 
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../support/waiting.rs"]
+mod waiting;
 
 mod adopting;
 mod commands;
+mod drills;
 mod ejecting;
 mod endings;
 mod leaving;
