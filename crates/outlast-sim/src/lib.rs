@@ -24,6 +24,7 @@ mod wire;
 mod world;
 
 mod mutants;
+mod schedule;
 mod seen;
 mod shrink;
 
@@ -31,6 +32,7 @@ pub use books::Detail;
 pub use mutants::{Kill, hunt, kill};
 pub use outlast_rules::{Mutant, broken};
 pub use plan::{Act, Plan, Step};
+pub use schedule::{faults_of, with_faults};
 pub use seen::{ELSEWHERE, Elsewhere, SEEN, Seen, UNSEEN};
 pub use shrink::shrink;
 pub use world::{Ended, run};

@@ -1,6 +1,7 @@
 //! `outlast-sim`: runs seeds, and tells of the first that breaks a promise how to run it again. `cargo xtask sim` calls it.
 
-use outlast_sim::{Detail, Kill, Mutant, Plan, UNSEEN, hunt, run, shrink};
+use outlast_sim::{Detail, Kill, Mutant, Plan, UNSEEN, faults_of, hunt, run, shrink, with_faults};
+use outlast_store::Schedule;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -13,6 +14,15 @@ fn number(arguments: &[String], name: &str) -> Option<u64> {
 fn text<'a>(arguments: &'a [String], name: &str) -> Option<&'a str> {
     let at = arguments.iter().position(|argument| argument == name)?;
     arguments.get(at + 1).map(String::as_str)
+}
+
+/// The seed's own plan, or with the faults of a file instead of its own.
+fn planned(seed: u64, file: Option<&str>) -> Result<Plan, String> {
+    let plan = Plan::of(seed);
+    let Some(file) = file else { return Ok(plan) };
+    let text = std::fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
+    let schedule = Schedule::parse(&text).map_err(|mistakes| format!("{file}:\n{mistakes}"))?;
+    with_faults(plan, &schedule).map_err(|why| format!("{file}: {why}"))
 }
 
 fn main() -> ExitCode {
@@ -30,7 +40,18 @@ fn main() -> ExitCode {
     };
     if let Some(seed) = number(&arguments, "--seed") {
         let detail = if has("--calls") { Detail::Calls } else { Detail::Clients };
-        return one(&Plan { broken, ..Plan::of(seed) }, !has("--whole"), detail);
+        let plan = match planned(seed, text(&arguments, "--faults")) {
+            Ok(plan) => plan,
+            Err(why) => {
+                eprintln!("{why}");
+                return ExitCode::from(2);
+            }
+        };
+        if has("--print-faults") {
+            print!("{}", faults_of(&plan));
+            return ExitCode::SUCCESS;
+        }
+        return one(&Plan { broken, ..plan }, !has("--whole"), detail);
     }
     let seeds = number(&arguments, "--seeds").unwrap_or(1000);
     let from = number(&arguments, "--from").unwrap_or(0);
@@ -65,6 +86,10 @@ fn one(plan: &Plan, shorten: bool, detail: Detail) -> ExitCode {
         plan.steps.len(),
         ended.failure.unwrap_or_default()
     );
+    let left = faults_of(&short);
+    if !left.faults.is_empty() {
+        println!("its faults, for: cargo xtask sim --seed {seed} --faults FILE\n{left}");
+    }
     ExitCode::FAILURE
 }
 

@@ -25,6 +25,12 @@ pub struct Wanted {
     /// With --seed: every call to a store as well
     #[arg(long)]
     calls: bool,
+    /// With --seed: its clients with the faults of this file instead of its own (docs/formats/schedule.md)
+    #[arg(long, value_name = "FILE", requires = "seed")]
+    faults: Option<std::path::PathBuf>,
+    /// With --seed: print its faults as such a file, and run nothing
+    #[arg(long, requires = "seed")]
+    print_faults: bool,
     /// How many seeds
     #[arg(long, default_value_t = 1000)]
     seeds: u64,
@@ -48,6 +54,12 @@ pub fn run(wanted: &Wanted) -> ExitCode {
             if let Some(mutant) = &wanted.mutant {
                 command.args(["--mutant", mutant]);
             }
+            if let Some(file) = &wanted.faults {
+                command.arg("--faults").arg(file);
+            }
+            if wanted.print_faults {
+                command.arg("--print-faults");
+            }
         }
         None if wanted.mutants => {
             command.arg("--mutants");
@@ -56,7 +68,15 @@ pub fn run(wanted: &Wanted) -> ExitCode {
             command.args(["--seeds", &wanted.seeds.to_string(), "--from", &wanted.from.to_string()]);
         }
     }
-    match run_command(&mut command) {
+    // What is printed is a file, and nothing else belongs into it.
+    let ended = match wanted.print_faults {
+        true => command
+            .status()
+            .map_err(|error| error.to_string())
+            .and_then(|status| if status.success() { Ok(()) } else { Err(status.to_string()) }),
+        false => run_command(&mut command),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             eprintln!("FAILED: {why}");
