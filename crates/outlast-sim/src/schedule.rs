@@ -17,7 +17,7 @@ pub fn faults_of(plan: &Plan) -> Schedule {
     let planned = |step: &Step| {
         let (store, lasts, what) = match &step.act {
             Act::Fault { store, lasts, setting } => (*store, *lasts, What::Setting(setting.clone())),
-            Act::Stop { store, lasts } => (*store, *lasts, What::StandStill),
+            Act::Stop { store, lasts, late } => (*store, *lasts, What::StandStill { late: *late }),
             Act::BreakOff { store } => (*store, Duration::ZERO, What::BreakOff),
             _ => return None,
         };
@@ -62,15 +62,17 @@ fn act_of(planned: &Planned, kinds: &[Kind]) -> Result<Act, String> {
         What::Setting(setting) if is_disk && !of_a_disk(&setting.trouble) => {
             Err(format!("{} is a disk, where no call is given up: it may refuse, be slow, or say no", planned.store))
         }
-        What::StandStill | What::BreakOff if is_disk => {
+        What::StandStill { .. } | What::BreakOff if is_disk => {
             Err(format!("{} is a disk: no line to it can stand still or break", planned.store))
         }
-        What::StandStill if lasts > STILL_MAX => Err(format!("a store stands still for {STILL_MAX:?} at most")),
+        What::StandStill { late } if lasts > STILL_MAX || *late > LATE_MAX => Err(format!(
+            "a store stands still for {STILL_MAX:?} at most, and what it was sent applies {LATE_MAX:?} later at most"
+        )),
         What::Setting(setting) => {
             in_time(&setting.trouble)?;
             Ok(Act::Fault { store, lasts, setting: setting.clone() })
         }
-        What::StandStill => Ok(Act::Stop { store, lasts }),
+        What::StandStill { late } => Ok(Act::Stop { store, lasts, late: *late }),
         What::BreakOff => Ok(Act::BreakOff { store }),
     }
 }
@@ -78,7 +80,7 @@ fn act_of(planned: &Planned, kinds: &[Kind]) -> Result<Act, String> {
 /// What a simulated store promises of late calls.
 fn in_time(trouble: &Trouble) -> Result<(), String> {
     let late = match trouble {
-        Trouble::Hang(Apply::After(late)) => *late,
+        Trouble::Hang(Apply::After(late)) | Trouble::LateServerError { late, .. } => *late,
         Trouble::Slow { bytes_per_second: Some(pace), .. } if *pace < PACE_MIN => {
             return Err(format!("bodies have at least {PACE_MIN} bytes per second"));
         }

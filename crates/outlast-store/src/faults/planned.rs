@@ -29,7 +29,10 @@ pub struct Planned {
 pub enum What {
     Setting(Setting),
     /// The store stops as under SIGSTOP, calls and bodies on their way too; what it is sent meanwhile applies when it goes on.
-    StandStill,
+    StandStill {
+        /// What it was sent meanwhile applies so much later than it goes on.
+        late: Duration,
+    },
     /// Every connection to the store breaks.
     BreakOff,
 }
@@ -38,7 +41,7 @@ impl What {
     pub fn word(&self) -> &'static str {
         match self {
             What::Setting(setting) => setting.trouble.word(),
-            What::StandStill => "stand still",
+            What::StandStill { .. } => "stand still",
             What::BreakOff => "break off",
         }
     }
@@ -97,7 +100,11 @@ impl fmt::Display for Planned {
             writeln!(f, "lasts = \"{}\"", time_text(self.lasts))?;
         }
         writeln!(f, "trouble = \"{}\"", self.what.word())?;
-        let What::Setting(setting) = &self.what else { return Ok(()) };
+        let setting = match &self.what {
+            What::Setting(setting) => setting,
+            What::StandStill { late } if !late.is_zero() => return writeln!(f, "late = \"{}\"", time_text(*late)),
+            What::StandStill { .. } | What::BreakOff => return Ok(()),
+        };
         trouble(f, &setting.trouble)?;
         if setting.classes != Class::ALL {
             let words: Vec<String> = class_words(&setting.classes).into_iter().map(quoted).collect();
@@ -123,6 +130,7 @@ fn trouble(f: &mut fmt::Formatter<'_>, trouble: &Trouble) -> fmt::Result {
         Trouble::Hang(Apply::AtOnce) => writeln!(f, "applies = \"at once\""),
         Trouble::Hang(Apply::WhenItFlows) => writeln!(f, "applies = \"when it flows\""),
         Trouble::Hang(Apply::After(late)) => writeln!(f, "applies = \"after {}\"", time_text(*late)),
+        Trouble::Hang(Apply::AfterItFlows(late)) => writeln!(f, "applies = \"{} after it flows\"", time_text(*late)),
         Trouble::Slow { before, after, bytes_per_second } => {
             writeln!(f, "before = \"{}\"", time_text(*before))?;
             writeln!(f, "after = \"{}\"", time_text(*after))?;
@@ -132,6 +140,9 @@ fn trouble(f: &mut fmt::Formatter<'_>, trouble: &Trouble) -> fmt::Result {
             writeln!(f, "fault = \"{}\"\nstatus = {status}\ncode = {}", fault_word(*fault), quoted(code))
         }
         Trouble::ServerError { status, applies } => writeln!(f, "status = {status}\n{}", applied(*applies)),
+        Trouble::LateServerError { status, late } => {
+            writeln!(f, "status = {status}\napplies = \"after {}\"", time_text(*late))
+        }
         Trouble::BadAnswer { applies } => writeln!(f, "{}", applied(*applies)),
         Trouble::CutBodies { after } | Trouble::EndBodies { after } => {
             writeln!(f, "after_bytes = {}", number(*after))

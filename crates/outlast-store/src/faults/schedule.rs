@@ -197,7 +197,7 @@ fn one(mut table: Table<'_>, told: &mut Told<'_>) -> Option<Planned> {
         return None;
     };
     let what = match word {
-        "stand still" => Some(What::StandStill),
+        "stand still" => Some(What::StandStill { late: table.time("late", told).unwrap_or_default() }),
         "break off" => Some(What::BreakOff),
         _ => setting(&mut table, word, &word_span, told).map(What::Setting),
     };
@@ -292,7 +292,10 @@ fn trouble(table: &mut Table<'_>, word: &str, word_span: &Range<usize>, told: &m
         "fail after applying" => Trouble::FailAfterApplying,
         "server error" => {
             let status = table.number("status", 999, None, told).unwrap_or(500) as u16;
-            Trouble::ServerError { status, applies: applies_or_not(table, told) }
+            match server_applies(table, told) {
+                Apply::After(late) => Trouble::LateServerError { status, late },
+                applies => Trouble::ServerError { status, applies: applies == Apply::AtOnce },
+            }
         }
         "bad answer" => Trouble::BadAnswer { applies: applies_or_not(table, told) },
         "cut bodies" => Trouble::CutBodies { after: table.number("after_bytes", u64::MAX, Some(size_of), told)? },
@@ -318,12 +321,29 @@ fn applies(table: &mut Table<'_>, told: &mut Told<'_>) -> Option<Apply> {
         "never" => Ok(Apply::Never),
         "at once" => Ok(Apply::AtOnce),
         "when it flows" => Ok(Apply::WhenItFlows),
-        _ => match text.strip_prefix("after ") {
-            Some(late) => time_of(late).map(Apply::After),
-            None => Err("write \"never\", \"at once\", \"when it flows\" or \"after 10s\"".to_owned()),
+        _ => match (text.strip_prefix("after "), text.strip_suffix(" after it flows")) {
+            (Some(late), _) => time_of(late).map(Apply::After),
+            (None, Some(late)) => time_of(late).map(Apply::AfterItFlows),
+            (None, None) => {
+                let words = "write \"never\", \"at once\", \"after 10s\", \"when it flows\" or \"10s after it flows\"";
+                Err(words.to_owned())
+            }
         },
     };
     table.parsed("applies", read, told)
+}
+
+/// Somebody in between gives up and the store goes on: the call is applied at once, later, or never.
+fn server_applies(table: &mut Table<'_>, told: &mut Told<'_>) -> Apply {
+    let read = |text: &str| match text {
+        "never" => Ok(Apply::Never),
+        "at once" => Ok(Apply::AtOnce),
+        _ => match text.strip_prefix("after ") {
+            Some(late) => time_of(late).map(Apply::After),
+            None => Err("write \"never\", \"at once\" or \"after 10s\"".to_owned()),
+        },
+    };
+    table.parsed("applies", read, told).unwrap_or(Apply::Never)
 }
 
 fn applies_or_not(table: &mut Table<'_>, told: &mut Told<'_>) -> bool {

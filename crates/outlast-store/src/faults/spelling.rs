@@ -58,7 +58,7 @@ impl Trouble {
             trouble if *trouble == Trouble::GONE => "gone",
             Trouble::Answer { .. } => "answer",
             Trouble::FailAfterApplying => "fail after applying",
-            Trouble::ServerError { .. } => "server error",
+            Trouble::ServerError { .. } | Trouble::LateServerError { .. } => "server error",
             Trouble::BadAnswer { .. } => "bad answer",
             Trouble::CutBodies { .. } => "cut bodies",
             Trouble::EndBodies { .. } => "end bodies",

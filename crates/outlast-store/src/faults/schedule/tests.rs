@@ -57,7 +57,9 @@ fn everything_that_can_be_said() {
     ] {
         assert_eq!(setting_of(lines), setting, "{lines}");
     }
-    assert_eq!(one_of(&body("trouble = \"stand still\"")).what, What::StandStill);
+    assert_eq!(one_of(&body("trouble = \"stand still\"")).what, What::StandStill { late: Duration::ZERO });
+    let late = one_of(&body("trouble = \"stand still\"\nlate = \"5s\"")).what;
+    assert_eq!(late, What::StandStill { late: Duration::from_secs(5) });
     let broken = one_of("format = 1\n[[fault]]\nstore = \"b2\"\nat = \"1m30s\"\ntrouble = \"break off\"\n");
     assert_eq!((broken.at, broken.lasts, broken.what), (Duration::from_secs(90), Duration::ZERO, What::BreakOff));
     assert_eq!(Schedule::parse("format = 1\n").expect("nothing happens").faults, []);
@@ -111,7 +113,7 @@ fn any_trouble(chance: &mut SmallRng) -> Trouble {
     let faults = [Fault::NameNotResolved, Fault::Certificate, Fault::Unreachable, Fault::Denied, Fault::NoKey];
     let (fault, applies) = (*faults.choose(chance).expect("there are some"), chance.random_bool(0.5));
     let (status, after) = (chance.random_range(0..1000), chance.random());
-    match chance.random_range(0..17) {
+    match chance.random_range(0..19) {
         0 => Trouble::Refuse,
         1 => Trouble::NotSent(fault),
         2 => Trouble::Hang(Apply::Never),
@@ -132,6 +134,8 @@ fn any_trouble(chance: &mut SmallRng) -> Trouble {
         13 => Trouble::BadAnswer { applies },
         14 => Trouble::CutBodies { after },
         15 => Trouble::EndBodies { after },
+        16 => Trouble::LateServerError { status, late: any_time(chance) },
+        17 => Trouble::Hang(Apply::AfterItFlows(any_time(chance))),
         _ => Trouble::WrongBytes,
     }
 }
@@ -140,7 +144,7 @@ fn any_planned(chance: &mut SmallRng) -> Planned {
     let store = StoreName::parse(["b2", "nas", "s0"].choose(chance).expect("there are some")).expect("a name");
     let (at, lasts) = (any_time(chance), any_time(chance) + Duration::from_nanos(1));
     match chance.random_range(0..10) {
-        0 => return Planned { store, at, lasts, what: What::StandStill },
+        0 => return Planned { store, at, lasts, what: What::StandStill { late: any_time(chance) } },
         1 => return Planned { store, at, lasts: Duration::ZERO, what: What::BreakOff },
         _ => {}
     }
