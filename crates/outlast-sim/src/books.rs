@@ -18,6 +18,8 @@ pub struct OpenUpload {
     /// The request that created it: its object carries this number.
     pub made_by: u32,
     pub parts: BTreeMap<u32, (String, Content)>,
+    /// Parts sent anew of which nobody was told that they stand: the bytes before them may be gone.
+    pub unsure: BTreeSet<u32>,
 }
 
 /// How much of a run is told.

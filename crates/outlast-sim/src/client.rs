@@ -12,7 +12,7 @@ use outlast_engine::{
     ListQuery, Listed, PutAsk, PutPartAsk, RangeAsk, ReadError, UploadError, WriteError, Written,
 };
 use outlast_rules::{BucketName, Conditions, Head, Key};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Who asks for everything.
@@ -327,7 +327,7 @@ impl Client {
         let ask = CreateUploadAsk { bucket, key: name, head: head_of(self.id), checksum: None, composite: None };
         match self.engine.create_upload(ask).await {
             Ok(id) if self.is_heard() => {
-                let open = OpenUpload { id, key, made_by: self.id, parts: BTreeMap::new() };
+                let open = OpenUpload { id, key, made_by: self.id, parts: BTreeMap::new(), unsure: BTreeSet::new() };
                 self.books.pages().uploads.insert(upload, open);
                 "200".to_owned()
             }
@@ -343,12 +343,16 @@ impl Client {
     async fn part(&self, slot: usize, number: u32, content: Content) -> String {
         let Some(upload) = self.upload(slot) else { return "no such upload".to_owned() };
         let (bucket, key) = key_of(upload.key);
+        if let Some(now) = self.books.pages().uploads.get_mut(&slot).filter(|now| now.id == upload.id) {
+            now.unsure.insert(number);
+        }
         let ask = PutPartAsk { bucket, key, upload: upload.id.clone(), number, body: body(content) };
         match self.engine.put_part(ask).await {
             Ok(facts) if self.is_heard() => {
                 let mut pages = self.books.pages();
                 if let Some(now) = pages.uploads.get_mut(&slot).filter(|now| now.id == upload.id) {
                     now.parts.insert(number, (facts.etag, content));
+                    now.unsure.remove(&number);
                 }
                 "200".to_owned()
             }
@@ -388,7 +392,11 @@ impl Client {
                 "200 again".to_owned()
             }
             Ok(written) => self.wrote(upload.key, self.id, Ok(written)),
-            Err(UploadError::Write(error)) => self.wrote(upload.key, self.id, Err(error)),
+            Err(UploadError::Write(error)) => {
+                let calm = self.calm && !upload.unsure.contains(&number);
+                let (books, engine, pulse) = (self.books.clone(), self.engine.clone(), self.pulse.clone());
+                Client { books, engine, pulse, id: self.id, calm }.wrote(upload.key, self.id, Err(error))
+            }
             Err(UploadError::Completing) => {
                 self.books.pages().end(upload.key, self.id, Told::Unknown);
                 "still being completed".to_owned()
