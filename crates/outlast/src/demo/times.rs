@@ -25,7 +25,7 @@ pub struct Times {
 impl Times {
     pub fn of(load: Duration) -> Times {
         let share = |percent: u32| load * percent / 100;
-        Times { long: share(9), long_takes: share(30), stall: share(18), kill: share(34), back: share(61), end: load }
+        Times { long: share(9), long_takes: share(30), stall: share(18), kill: share(46), back: share(61), end: load }
     }
 }
 
