@@ -28,6 +28,7 @@ fn a_store_dies_and_no_client_notices() {
     assert_eq!(output.status.code(), Some(0), "{words}");
     for expected in [
         "stops answering, in the middle of the upload and of the download that comes from it",
+        "accepts and does not answer",
         "is killed: connections break off",
         "connection refused",
         "is owed ",

@@ -17,6 +17,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 /// Nothing that the demo owes takes a store on this machine so long; longer is a failure.
 const CATCH_UP_PATIENCE: Duration = Duration::from_secs(30);
 const CATCH_UP_LOOK: Duration = Duration::from_millis(100);
+/// Longer than the herald's.
+const NOTICE_LOOK: Duration = Duration::from_millis(300);
 /// A request that is not answered so long after the load's end hangs.
 const LAST_ANSWERS_PATIENCE: Duration = Duration::from_secs(20);
 
@@ -84,9 +86,26 @@ async fn strike<'a>(house: &'a House, times: Times, began: Instant, source: &Sou
         struck.name
     ));
     sleep_until(began + times.kill).await;
+    until_noticed(house, struck, began + times.kill_latest).await;
     struck.kill();
     house.score.event(format!("{} is killed: connections break off, new ones are refused", struck.name));
     struck
+}
+
+/// Until the silence of this store is known and told, or the latest moment: clients who read and write little notice it late,
+/// since hedges and quorums leave a silent store behind.
+async fn until_noticed(house: &House, struck: &Actor, latest: Instant) {
+    let is_down = |now: Snapshot| {
+        now.stores.iter().any(|store| store.name == struck.name.as_str() && store.standing == "down")
+    };
+    while Instant::now() < latest {
+        let noticed = is_down(Snapshot::take(&house.stage, &house.score).await);
+        // After the last look there is one more time for the herald's.
+        sleep(NOTICE_LOOK).await;
+        if noticed {
+            return;
+        }
+    }
 }
 
 /// Until no store is owed anything and no write is undecided; ms since the store came back.

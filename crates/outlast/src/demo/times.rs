@@ -14,8 +14,10 @@ pub struct Times {
     pub long_takes: Duration,
     /// The store stops answering.
     pub stall: Duration,
-    /// The store is killed: what was on its way breaks off, what comes after is refused.
+    /// The store is killed: what was on its way breaks off, what comes after is refused. Not before its silence was noticed.
     pub kill: Duration,
+    /// It is killed by then, noticed or not.
+    pub kill_latest: Duration,
     /// It is back.
     pub back: Duration,
     /// The load ends.
@@ -25,7 +27,15 @@ pub struct Times {
 impl Times {
     pub fn of(load: Duration) -> Times {
         let share = |percent: u32| load * percent / 100;
-        Times { long: share(9), long_takes: share(30), stall: share(18), kill: share(46), back: share(61), end: load }
+        Times {
+            long: share(9),
+            long_takes: share(30),
+            stall: share(18),
+            kill: share(34),
+            kill_latest: share(52),
+            back: share(61),
+            end: load,
+        }
     }
 }
 
@@ -40,6 +50,6 @@ mod tests {
         assert!(times.stall < middle && times.stall > times.long + times.long_takes / 4, "{times:?}");
         assert!(times.long + times.long_takes < times.back);
         assert_eq!((times.back - times.stall).as_secs(), 12);
-        assert!(times.back < times.end);
+        assert!(times.kill < times.kill_latest && times.kill_latest < times.back && times.back < times.end);
     }
 }
