@@ -3,6 +3,7 @@
 use crate::asks::{CopyPartAsk, PartFacts, PutPartAsk, UploadError, WriteError};
 use crate::attempts::Slot;
 use crate::engine::Engine;
+use crate::held::Held;
 use crate::multipart::manage::part_facts;
 use crate::receive::{Received, receive};
 use crate::seats::Seat;
@@ -10,7 +11,7 @@ use crate::spool::part_name;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use outlast_ledger::{Change, Part, Upload, UploadState};
 use outlast_rules::{ChecksumKind, Mutant, OpClass, Refusal, Standing, StoreName, broken, judge_read};
-use outlast_store::Applied;
+use outlast_store::{Applied, At};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -176,16 +177,14 @@ impl Engine {
         let grace = Duration::from_millis(received.held.len() / PART_BYTES_PER_MS_MIN);
         let mut late = Duration::ZERO;
         for (store, native) in &upload.natives {
-            let Some(seat) = self.seat(store).cloned() else { continue };
+            let Some(seat) = self.seat(store) else { continue };
             if seat.standing(OpClass::Write) == Standing::Down {
                 continue;
             }
             late = late.max(seat.deadline(OpClass::Write));
-            let (at, native, body, md5) =
-                (seat.at(&upload.bucket, &upload.key), native.clone(), received.held.clone(), received.md5);
-            let (engine, etag) = (self.clone(), received.etag());
-            let one = async move { engine.put_one(&seat, &at, &native, number, &etag, body, md5).await };
-            calls.push(self.tasks.spawn(one));
+            let at = seat.at(&upload.bucket, &upload.key);
+            let slot = Slot { native: native.clone(), number, store: store.clone() };
+            calls.push(self.put_one(&seat, at, slot, received.etag(), received.held.clone(), received.md5));
         }
         let min_copies = self.placement(&upload.bucket).min_copies;
         let give_up = tokio::time::sleep(Duration::from_millis(self.settings.commit_deadline_ms) + grace);
@@ -203,7 +202,7 @@ impl Engine {
                 biased;
                 call = calls.next() => match call {
                     None => break,
-                    Some(Ok((store, Ok(etag)))) => {
+                    Some((store, Ok(etag))) => {
                         holders.insert(store, etag);
                         if holders.len() == min_copies {
                             let again = begun + begun.elapsed() + begun.elapsed() / 4;
@@ -212,8 +211,7 @@ impl Engine {
                             is_late = false;
                         }
                     }
-                    Some(Ok((store, Err(why)))) => tracing::info!(%store, "a part is missing there: {why}"),
-                    Some(Err(join)) => tracing::error!("a part broke off: {join}"),
+                    Some((store, Err(why))) => tracing::info!(%store, "a part is missing there: {why}"),
                 },
                 () = &mut learnt, if !is_late => is_late = true,
                 () = &mut give_up => break,
@@ -249,8 +247,9 @@ impl Engine {
             }
             let at = seat.at(&upload.bucket, &upload.key);
             if !part.holders.contains_key(store) {
-                let held = received.held.clone();
-                match self.put_one(seat, &at, native, part.number, &part.etag, held, received.md5).await {
+                let slot = Slot { native: native.clone(), number: part.number, store: store.clone() };
+                let (held, md5) = (received.held.clone(), received.md5);
+                match self.put_one(seat, at, slot, part.etag.clone(), held, md5).await {
                     (store, Ok(etag)) => drop(part.holders.insert(store, etag)),
                     (_, Err(_)) => continue,
                 }
@@ -264,11 +263,12 @@ impl Engine {
     /// True: the store holds all of these parts now.
     pub(crate) async fn give_from_spool(self: &Arc<Self>, seat: &Arc<Seat>, upload: &Upload, parts: &[Part]) -> bool {
         let Some(native) = upload.natives.get(&seat.name) else { return false };
-        let at = seat.at(&upload.bucket, &upload.key);
         for part in parts.iter().filter(|part| !part.holders.contains_key(&seat.name)) {
             let Ok(held) = self.spool.open_body(&part_name(&upload.id, part.number, &part.etag)) else { return false };
             let md5 = if upload.internal { None } else { md5_of(&part.etag) };
-            match self.put_one(seat, &at, native, part.number, &part.etag, held, md5).await {
+            let at = seat.at(&upload.bucket, &upload.key);
+            let slot = Slot { native: native.clone(), number: part.number, store: seat.name.clone() };
+            match self.put_one(seat, at, slot, part.etag.clone(), held, md5).await {
                 (store, Ok(etag)) => {
                     let mut given = part.clone();
                     given.holders.insert(store, etag);
@@ -283,30 +283,43 @@ impl Engine {
         true
     }
 
-    /// One attempt for one store. Done only where no attempt with other bytes may still land there.
-    #[allow(clippy::too_many_arguments, reason = "one call with everything that it is known by")]
+    /// One attempt for one store. Done only where no attempt with other bytes may still land there. It goes on when nobody waits
+    /// for it any more: one that is dropped half way may land at any time, and nobody would hear when it cannot.
     async fn put_one(
-        &self,
+        self: &Arc<Self>,
         seat: &Arc<Seat>,
-        at: &outlast_store::At,
-        native: &str,
-        number: u32,
-        etag: &str,
-        held: crate::held::Held,
+        at: At,
+        slot: Slot,
+        etag: String,
+        held: Held,
         md5: Option<[u8; 16]>,
     ) -> (StoreName, Result<String, String>) {
-        let slot = Slot { native: native.to_owned(), number, store: seat.name.clone() };
-        self.attempts.begin(&slot, etag);
-        let answer = seat.watched(OpClass::Write, seat.store.put_part(at, native, number, held.body(), md5)).await;
+        let (engine, own, store) = (self.clone(), seat.clone(), seat.name.clone());
+        let attempt = async move { engine.attempt(&own, &at, &slot, &etag, held, md5).await };
+        let ended = self.tasks.spawn(attempt).await;
+        (store, ended.unwrap_or_else(|join| Err(format!("the attempt broke off: {join}"))))
+    }
+
+    async fn attempt(
+        &self,
+        seat: &Seat,
+        at: &At,
+        slot: &Slot,
+        etag: &str,
+        held: Held,
+        md5: Option<[u8; 16]>,
+    ) -> Result<String, String> {
+        self.attempts.begin(slot, etag);
+        let call = seat.store.put_part(at, &slot.native, slot.number, held.body(), md5);
+        let answer = seat.watched(OpClass::Write, call).await;
         let unanswered = answer.as_ref().is_err_and(|error| error.applied == Applied::Unknown);
         // On a store whose calls are never given up the call has returned, whatever it said.
         let may_land = unanswered && !seat.limits().never_given_up;
-        self.attempts.end(&slot, etag, may_land.then(|| self.now().plus_ms(seat.settle_ms())));
-        if answer.is_ok() && self.attempts.is_uncertain(&slot, etag, self.now()) {
-            let why = format!("{}: other bytes of part {number} may still land there", seat.name);
-            return (seat.name.clone(), Err(why));
+        self.attempts.end(slot, etag, may_land.then(|| self.now().plus_ms(seat.settle_ms())));
+        if answer.is_ok() && self.attempts.is_uncertain(slot, etag, self.now()) {
+            return Err(format!("{}: other bytes of part {} may still land there", seat.name, slot.number));
         }
-        (seat.name.clone(), answer.map_err(|error| error.to_string()))
+        answer.map_err(|error| error.to_string())
     }
 }
 
