@@ -294,9 +294,10 @@ impl Reading {
         let Source::Store(name, _) = source else { return None };
         let other = self.sources.get(self.tried).filter(|_| self.hedges && self.past.is_none())?;
         let Source::Store(other_name, _) = other else { return None };
-        let soft_ms = self.engine.seat(name)?.health(|health| health.soft_ms(OpClass::Read));
-        let (first, second) = (self.engine.read_now(name), self.engine.read_now(other_name));
-        is_worth_hedging(first, soft_ms, second).then(|| (Duration::from_millis(soft_ms), other.clone()))
+        let seat = self.engine.seat(name)?;
+        let soft_ms = seat.health(|health| health.soft_ms(OpClass::Read));
+        is_worth_hedging(soft_ms, seat.read_cost, self.engine.read_now(other_name))
+            .then(|| (Duration::from_millis(soft_ms), other.clone()))
     }
 
     fn spool_bytes(&self, from: u64, to: u64) -> Answer<ByteStream> {

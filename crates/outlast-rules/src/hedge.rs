@@ -37,10 +37,10 @@ impl HedgeBudget {
     }
 }
 
-/// Is `other` worth asking while `first` has been silent for `soft_ms`? Never one that is slow itself: when all stores are slow a
-/// second request only makes them slower. And never one that costs more: nobody pays for a hunch.
-pub fn is_worth_hedging(first: ReadNow, soft_ms: u64, other: ReadNow) -> bool {
-    other.standing == Standing::Up && !other.late && other.latency_ms <= soft_ms as f64 && other.cost <= first.cost
+/// Is `other` worth asking while the first store has been silent for `soft_ms`? Never one that is slow itself: when all stores are
+/// slow a second request only makes them slower. And never one that costs more per byte than the first: nobody pays for a hunch.
+pub fn is_worth_hedging(soft_ms: u64, first_cost: f64, other: ReadNow) -> bool {
+    other.standing == Standing::Up && !other.late && other.latency_ms <= soft_ms as f64 && other.cost <= first_cost
 }
 
 #[cfg(test)]
@@ -64,9 +64,8 @@ mod tests {
 
     #[test]
     fn only_a_store_that_is_quicker_and_no_dearer() {
-        let first = ReadNow { standing: Standing::Up, latency_ms: 20.0, cost: 0.0, late: true };
-        let good = ReadNow { late: false, ..first };
-        assert!(is_worth_hedging(first, 40, good));
+        let good = ReadNow { standing: Standing::Up, latency_ms: 20.0, cost: 0.0, late: false };
+        assert!(is_worth_hedging(40, 0.0, good));
         for (other, why) in [
             (ReadNow { standing: Standing::Trial, ..good }, "nobody knows whether it answers"),
             (ReadNow { standing: Standing::Down, ..good }, "it does not"),
@@ -74,8 +73,8 @@ mod tests {
             (ReadNow { latency_ms: 41.0, ..good }, "it takes longer than was waited already"),
             (ReadNow { cost: 0.09, ..good }, "it costs more"),
         ] {
-            assert!(!is_worth_hedging(first, 40, other), "{why}");
+            assert!(!is_worth_hedging(40, 0.0, other), "{why}");
         }
-        assert!(is_worth_hedging(ReadNow { cost: 0.09, ..first }, 40, ReadNow { cost: 0.01, ..good }));
+        assert!(is_worth_hedging(40, 0.09, ReadNow { cost: 0.01, ..good }));
     }
 }

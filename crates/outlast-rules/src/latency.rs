@@ -13,11 +13,13 @@ pub(crate) struct Latencies {
     ring: [u32; SAMPLES],
     next: usize,
     len: usize,
+    /// Asked several times for each answer.
+    p95: u64,
 }
 
 impl Default for Latencies {
     fn default() -> Latencies {
-        Latencies { ring: [0; SAMPLES], next: 0, len: 0 }
+        Latencies { ring: [0; SAMPLES], next: 0, len: 0, p95: 0 }
     }
 }
 
@@ -26,11 +28,12 @@ impl Latencies {
         self.ring[self.next] = ms.min(u64::from(u32::MAX)) as u32;
         self.next = (self.next + 1) % SAMPLES;
         self.len = (self.len + 1).min(SAMPLES);
+        self.p95 = self.quantile(95).unwrap_or(0);
     }
 
     /// None before enough is known.
     pub fn p95_ms(&self) -> Option<u64> {
-        if self.len < LEARNT_FROM { None } else { self.quantile(95) }
+        (self.len >= LEARNT_FROM).then_some(self.p95)
     }
 
     /// From the first answer on.
@@ -46,9 +49,12 @@ impl Latencies {
     /// Of the last few: what the next answer will take.
     pub fn recent_ms(&self) -> Option<u64> {
         let few = self.len.min(RECENT);
-        let mut last: Vec<u32> = (1..=few).map(|back| self.ring[(self.next + SAMPLES - back) % SAMPLES]).collect();
-        last.sort_unstable();
-        last.get(few / 2).map(|ms| u64::from(*ms))
+        let mut last = [0; RECENT];
+        for (back, ms) in last[..few].iter_mut().enumerate() {
+            *ms = self.ring[(self.next + SAMPLES - 1 - back) % SAMPLES];
+        }
+        last[..few].sort_unstable();
+        last[..few].get(few / 2).map(|ms| u64::from(*ms))
     }
 
     fn quantile(&self, percent: usize) -> Option<u64> {
