@@ -76,7 +76,7 @@ pub use adopt_report::{AdoptError, AdoptReport};
 pub use asks::*;
 pub use clock::{Clock, SystemClock, TokioClock};
 pub use deep_progress::DeepRound;
-pub use drilling::{FaultAsk, FaultError, FaultStatus, LEASE_MAX};
+pub use drilling::{FaultAsk, FaultError, FaultStatus, LEASE_MAX, LEASE_MIN};
 pub use eject::{EjectAsk, EjectError};
 pub use engine::{Engine, StartError};
 pub use identity::AcceptError;

@@ -365,7 +365,6 @@ impl World {
         };
         let setups = self.places.iter().zip(&self.switches).map(|(place, switch)| {
             let memory: Arc<dyn Store> = place.memory.clone();
-            // What is never given up must not pass a switch, which says otherwise: its troubles lie on the wire.
             let wire = |pass, store| Wire {
                 pass,
                 store,

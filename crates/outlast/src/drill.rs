@@ -13,11 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
-/// A fault ends so long after this command is gone. Three renewals may be lost.
+/// A fault ends so long after this command is gone: long enough for one renewal that is answered late.
 pub const LEASE: Duration = Duration::from_secs(15);
 const RENEW_EVERY: Duration = Duration::from_secs(5);
-/// The shortest lease that the gateway gives.
-const LEASE_MIN: Duration = Duration::from_secs(1);
 /// How often the stores' standings are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The gateway answers from memory; who needs longer is not well.
@@ -168,7 +166,7 @@ impl<'a> Drill<'a> {
         if left.is_zero() {
             return Ok(());
         }
-        let lease = left.clamp(LEASE_MIN, LEASE);
+        let lease = left.clamp(outlast_engine::LEASE_MIN, LEASE);
         let told = order(
             self.source,
             serde_json::json!({

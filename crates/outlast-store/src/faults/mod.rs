@@ -15,7 +15,7 @@ mod schedule;
 
 pub use faulty::Faulty;
 pub use planned::{Planned, Schedule, What};
-pub use schedule::ScheduleMistakes;
+pub use schedule::{SCHEDULE_BYTES_MAX, ScheduleMistakes};
 pub use setting::{Apply, Class, Flap, Odds, Setting, Share, Trouble};
 pub use spelling::classes_of;
 pub use switch::{Over, SettingId, Switch};

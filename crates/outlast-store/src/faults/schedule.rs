@@ -11,7 +11,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// A thousand faults with everything said of each have some 300 KiB.
-pub const TEXT_BYTES_MAX: usize = 512 * 1024;
+pub const SCHEDULE_BYTES_MAX: usize = 512 * 1024;
 /// Two hours of a fault each seven seconds.
 pub const FAULTS_MAX: usize = 1000;
 /// Longer codes nobody has.
@@ -144,8 +144,8 @@ impl<'d> Table<'d> {
 
 fn whole(text: &str, told: &mut Told<'_>) -> Schedule {
     let mut schedule = Schedule::default();
-    if text.len() > TEXT_BYTES_MAX {
-        told.wrong(&(0..0), format!("the schedule has {} bytes; at most {TEXT_BYTES_MAX} are read", text.len()));
+    if text.len() > SCHEDULE_BYTES_MAX {
+        told.wrong(&(0..0), format!("the schedule has {} bytes; at most {SCHEDULE_BYTES_MAX} are read", text.len()));
         return schedule;
     }
     let (document, broken) = DeTable::parse_recoverable(text);

@@ -8,7 +8,8 @@ use crate::question;
 use crate::source::Source;
 use crate::wire::Ends;
 use outlast_rules::StoreName;
-use outlast_store::{Apply, Class, Planned, Schedule, Setting, Trouble, What, classes_of};
+use outlast_store::{Apply, Class, Planned, SCHEDULE_BYTES_MAX, Schedule, Setting, Trouble, What, classes_of};
+use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
@@ -106,8 +107,8 @@ fn known(schedule: &Schedule, source: &Source, place: impl Fn(usize) -> String) 
 /// A file that a drill may play; every mistake with its line.
 fn read(file: &Path, source: &Source) -> Result<Schedule, Failure> {
     let name = file.display();
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Failure::usage(format!("{name} cannot be read: {}", plain_words(&error))))?;
+    let text =
+        bounded(file).map_err(|error| Failure::usage(format!("{name} cannot be read: {}", plain_words(&error))))?;
     let schedule = Schedule::parse(&text).map_err(|mistakes| {
         let lines: Vec<String> = mistakes.0.iter().map(|(line, what)| format!("{name}:{line}: {what}")).collect();
         Failure::usage(lines.join("\n"))
@@ -124,6 +125,13 @@ fn read(file: &Path, source: &Source) -> Result<Schedule, Failure> {
         return Err(Failure::usage(format!("{name} has no fault: nothing would happen")));
     }
     Ok(schedule)
+}
+
+/// No more than shows that it is too long: a device never ends.
+fn bounded(file: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    std::fs::File::open(file)?.take(SCHEDULE_BYTES_MAX as u64 + 1).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 fn planned(args: &FaultSetArgs) -> Result<Planned, String> {

@@ -58,7 +58,7 @@ pub async fn run(args: &RebuildArgs, source: &Source) -> Result<Ending, Failure>
         dry_run: args.dry_run,
         token: crate::keys::draw_secret_key(),
     };
-    let report = work(args, reach, survey, rebuild_ask, ledger.clone(), clock).await;
+    let report = work(args, &dir, reach, survey, rebuild_ask, ledger.clone(), clock).await;
     ledger.close().await;
     drop(ledger);
     let report = report?;
@@ -74,6 +74,7 @@ pub async fn run(args: &RebuildArgs, source: &Source) -> Result<Ending, Failure>
 
 async fn work(
     args: &RebuildArgs,
+    dir: &Path,
     reach: Arc<Reach>,
     survey: Survey,
     ask: RebuildAsk,
@@ -100,9 +101,9 @@ async fn work(
     ended.map_err(|error| {
         let then = match error {
             RebuildError::Refused(_) => {
-                "what was found so far is kept in data_dir/ledger.rebuilding: remove that to begin anew"
+                format!("what was found so far is kept in {}: remove that to begin anew", dir.display())
             }
-            _ => "what was found so far is kept: the same command goes on from there",
+            _ => "what was found so far is kept: the same command goes on from there".to_owned(),
         };
         Failure::differs(format!("{error}\n    {then}"))
     })

@@ -101,7 +101,7 @@ fn a_mistake_has_its_line_and_says_what_may_stand_there() {
     );
     let many = format!("format = 1\n{}", "[[fault]]\n".repeat(FAULTS_MAX + 1));
     check(&many, 2, "at most 1000");
-    check(&"#".repeat(TEXT_BYTES_MAX + 1), 1, "at most");
+    check(&"#".repeat(SCHEDULE_BYTES_MAX + 1), 1, "at most");
 }
 
 fn any_time(chance: &mut SmallRng) -> Duration {
