@@ -17,8 +17,8 @@ pub use api::*;
 pub use azure::{AzureConfig, AzureStore};
 pub use disk::{DiskOpenError, DiskStore};
 pub use faults::{
-    Apply, Class, Faulty, Flap, Odds, Over, Planned, SCHEDULE_BYTES_MAX, Schedule, ScheduleMistakes, Setting, SettingId, Share, Switch,
-    Trouble, What, classes_of,
+    Apply, Class, Faulty, Flap, Odds, Over, Planned, SCHEDULE_BYTES_MAX, Schedule, ScheduleMistakes, Setting,
+    SettingId, Share, Switch, Trouble, What, classes_of,
 };
 pub use gcs::{GcsConfig, GcsStore};
 pub use late::LateDisk;

@@ -95,9 +95,8 @@ async fn strike<'a>(house: &'a House, times: Times, began: Instant, source: &Sou
 /// Until the silence of this store is known and told, or the latest moment: clients who read and write little notice it late,
 /// since hedges and quorums leave a silent store behind.
 async fn until_noticed(house: &House, struck: &Actor, latest: Instant) {
-    let is_down = |now: Snapshot| {
-        now.stores.iter().any(|store| store.name == struck.name.as_str() && store.standing == "down")
-    };
+    let is_down =
+        |now: Snapshot| now.stores.iter().any(|store| store.name == struck.name.as_str() && store.standing == "down");
     while Instant::now() < latest {
         let noticed = is_down(Snapshot::take(&house.stage, &house.score).await);
         // After the last look there is one more time for the herald's.
