@@ -71,6 +71,19 @@ impl S3Access for Users {
     }
 }
 
+/// For requests whose signature was found right before.
+pub struct Proven;
+
+#[async_trait::async_trait]
+impl S3Access for Proven {
+    async fn check(&self, cx: &mut S3AccessContext<'_>) -> S3Result<()> {
+        match cx.extensions_mut().get::<Arc<Trace>>() {
+            Some(trace) if trace.is_signed() => Ok(()),
+            _ => Err(S3Error::new(S3ErrorCode::AccessDenied)),
+        }
+    }
+}
+
 fn note(trace: &Trace, cx: &S3AccessContext<'_>) {
     trace.operation.get_or_init(|| cx.s3_op().name().to_owned());
     match cx.s3_path() {

@@ -1,7 +1,7 @@
 //! Starts and stops everything that listens.
 
 use crate::admin;
-use crate::auth::Users;
+use crate::auth::{Proven, Users};
 use crate::guard::{Cors, DELETE_BYTES_MAX, Guard};
 use crate::hosts::Domains;
 use crate::listener::S3Listener;
@@ -55,10 +55,10 @@ impl Front {
         let (stopping, cut, admin_stopping) = Default::default();
         let tasks = TaskTracker::new();
         let metrics = Arc::new(Metrics::default());
-        let service = s3_service(engine.clone(), &settings);
+        let services = s3_services(&engine, &settings);
         let cors = Cors::new(&settings.cors);
         let stop = CancellationToken::clone(&stopping);
-        let guard = Arc::new(Guard::new(service, cors, metrics.clone(), settings.limits.requests, stop));
+        let guard = Arc::new(Guard::new(services, cors, metrics.clone(), settings.limits.requests, stop));
         if let Some(tls) = &tls {
             tasks.spawn(tls.clone().watch(stopping.clone()));
         }
@@ -106,7 +106,8 @@ async fn bind(what: &str, address: SocketAddr) -> io::Result<TcpListener> {
     bound.map_err(|error| io::Error::new(error.kind(), format!("{what} listener: {address}: {error}")))
 }
 
-fn s3_service(engine: Arc<Engine>, settings: &FrontSettings) -> S3Service {
+/// The service, and its twin that serves what the first has found signed.
+fn s3_services(engine: &Arc<Engine>, settings: &FrontSettings) -> (S3Service, S3Service) {
     let mut config = S3Config::default();
     config.xml_max_body_size = DELETE_BYTES_MAX;
     config.put_object_max_size = Some(BODY_BYTES_MAX);
@@ -122,11 +123,17 @@ fn s3_service(engine: Arc<Engine>, settings: &FrontSettings) -> S3Service {
     // `a//b` and `/a` are keys like any other.
     config.normalize_forward_slash_path = false;
 
+    let config = Arc::new(StaticConfigProvider::new(Arc::new(config)));
+    let begin = || {
+        let mut builder = S3ServiceBuilder::new(Gateway::new(engine.clone()));
+        builder.set_config(config.clone());
+        builder.set_host(Domains::new(&settings.domains));
+        builder
+    };
     let users = Users::new(&settings.users);
-    let mut builder = S3ServiceBuilder::new(Gateway::new(engine));
-    builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
-    builder.set_auth(users.clone());
-    builder.set_access(users);
-    builder.set_host(Domains::new(&settings.domains));
-    builder.build()
+    let (mut service, mut proven) = (begin(), begin());
+    service.set_auth(users.clone());
+    service.set_access(users);
+    proven.set_access(Proven);
+    (service.build(), proven.build())
 }

@@ -50,6 +50,11 @@ impl Trace {
         })
     }
 
+    /// Its signature was found right, and is one of a user's.
+    pub fn is_signed(&self) -> bool {
+        self.user.get().is_some()
+    }
+
     pub fn operation(&self) -> &str {
         self.operation.get().map_or("none", String::as_str)
     }

@@ -6,7 +6,7 @@ use super::{answer, cors::Cors, ignored, limits, signature, whole_body};
 use crate::chunks::Chunked;
 use crate::metrics::Metrics;
 use crate::trace::Trace;
-use http::{HeaderValue, Method, Request, Response, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use s3s::service::S3Service;
 use s3s::{Body, HttpResponse, S3Error, S3ErrorCode, S3Result};
 use std::net::SocketAddr;
@@ -21,6 +21,8 @@ const STREAMING: &[u8] = b"STREAMING-";
 /// One for all connections.
 pub struct Guard {
     s3: S3Service,
+    /// Asks for no signature: it is called when `s3` has found one right.
+    proven: S3Service,
     cors: Cors,
     metrics: Arc<Metrics>,
     requests: Arc<Semaphore>,
@@ -29,14 +31,14 @@ pub struct Guard {
 
 impl Guard {
     pub fn new(
-        s3: S3Service,
+        (s3, proven): (S3Service, S3Service),
         cors: Cors,
         metrics: Arc<Metrics>,
         requests_max: usize,
         stopping: CancellationToken,
     ) -> Guard {
         let requests = Arc::new(Semaphore::new(requests_max.min(Semaphore::MAX_PERMITS)));
-        Guard { s3, cors, metrics, requests, stopping }
+        Guard { s3, proven, cors, metrics, requests, stopping }
     }
 
     /// Never fails: whatever goes wrong is an answer.
@@ -83,13 +85,19 @@ impl Guard {
             return self.cors.preflight(request.headers());
         }
         signature::check(request.method(), request.uri(), request.headers())?;
-        ignored::drop_ignored(&mut request);
+        let trace = request.extensions().get::<Arc<Trace>>().cloned();
+        let meant = ignored::drop_ignored(&mut request);
         let request = whole_body::check(request).await?;
         let framed = request.headers().get(CONTENT_SHA256).is_some_and(|kind| kind.as_bytes().starts_with(STREAMING));
         let request = if framed { request.map(|body| Body::http_body(Chunked::new(body))) } else { request };
-        match self.s3.call(request).await {
-            Ok(response) => Ok(response),
-            Err(broken) => Err(S3Error::internal_error(broken)),
+        let answer = self.s3.call(request).await.map_err(S3Error::internal_error)?;
+        match meant {
+            Some(meant)
+                if answer.status() == StatusCode::BAD_REQUEST && trace.is_some_and(|trace| trace.is_signed()) =>
+            {
+                self.proven.call(meant).await.map_err(S3Error::internal_error)
+            }
+            _ => Ok(answer),
         }
     }
 }

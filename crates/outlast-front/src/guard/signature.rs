@@ -49,6 +49,17 @@ pub fn signed_names(uri: &Uri, headers: &HeaderMap) -> Option<Vec<String>> {
     Some(names.trim().split(';').map(str::to_ascii_lowercase).collect())
 }
 
+/// The same address without what signs it.
+pub fn without_signature(uri: &Uri) -> Uri {
+    let signs = |pair: &&str| pair.get(..6).is_some_and(|name| name.eq_ignore_ascii_case("x-amz-"));
+    let kept: Vec<&str> = uri.query().unwrap_or_default().split('&').filter(|pair| !signs(pair)).collect();
+    let path =
+        if kept.concat().is_empty() { uri.path().to_owned() } else { format!("{}?{}", uri.path(), kept.join("&")) };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = path.parse().ok();
+    Uri::from_parts(parts).unwrap_or_else(|_| uri.clone())
+}
+
 fn is_form(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).map(|value| value.as_bytes().to_ascii_lowercase());
     kind.is_some_and(|kind| kind.starts_with(b"multipart/form-data"))
