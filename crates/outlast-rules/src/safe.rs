@@ -5,7 +5,7 @@ use crate::{Fence, Mark, Mutant, Powers, WriteId, broken};
 /// What a call leaves under the key when it is applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leaves<'a> {
-    /// A copy with this ETag.
+    /// A copy with this ETag: one that lies there, or one that is yet to be made and whose ETag is foretold.
     Etag(&'a str),
     /// A copy whose ETag cannot be foretold.
     Unforetold,
@@ -47,7 +47,8 @@ fn harms(powers: Powers, write: WriteId, leaves: Leaves<'_>, mark: &Mark) -> boo
         (Some(Fence::Absent), leaves) => leaves == Leaves::Absence,
         (Some(Fence::Matches(_)), Leaves::Absence) => false,
         (Some(Fence::Matches(etag)), Leaves::Etag(left)) => {
-            !powers.unique && etag == left && !broken(Mutant::FenceMeetsEqualContent)
+            // A unique fence too: what lies there may be the very copy that it names, which the next call of ours overwrites.
+            etag == left && !broken(Mutant::FenceMeetsEqualContent)
         }
         (Some(Fence::Matches(_)), Leaves::Unforetold) => !powers.unique,
     }
@@ -94,7 +95,7 @@ mod tests {
                             (Some(Fence::Absent), Leaves::Absence) => false,
                             (Some(Fence::Absent), _) => true,
                             (Some(Fence::Matches(_)), Leaves::Absence) => true,
-                            (Some(Fence::Matches(m)), Leaves::Etag(e)) => powers.unique || m != e,
+                            (Some(Fence::Matches(m)), Leaves::Etag(e)) => m != e,
                             (Some(Fence::Matches(_)), Leaves::Unforetold) => powers.unique,
                         }
                     };
