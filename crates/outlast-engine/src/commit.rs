@@ -12,7 +12,7 @@ use crate::counters::count;
 use crate::engine::Engine;
 use crate::lanes::LaneGuard;
 use crate::seats::Operation;
-use outlast_ledger::Change;
+use outlast_ledger::{Change, LedgerError};
 use outlast_rules::{
     CallId, Entry, EntryKind, Intent, Key, KeyState, Mark, Mutant, OpClass, Placement, Skip, Step, StoreName, StoreNow,
     Trashed, Verdict, WriteTally, broken, judge_write, plan_write,
@@ -52,7 +52,7 @@ impl Engine {
         let lane_name = if broken(Mutant::LaneSkipped) { own() } else { draft.key.clone() };
         let lane = self.lanes.lock(&draft.bucket, &lane_name).await;
         self.writable_in(&draft.bucket, draft.life)?;
-        let before = self.settled_state(&draft.bucket, &draft.key).await?;
+        let (before, flights) = self.settled_in_hand(&draft).await?;
         judge_write(&draft.conditions, before.object()).map_err(|refusal| match refusal {
             outlast_rules::Refusal::NoSuchKey => WriteError::NoKey,
             refusal => WriteError::Refused(refusal),
@@ -76,9 +76,6 @@ impl Engine {
             record: None,
         });
         let placement = self.placement(&draft.bucket);
-        let flights = self.flights(&draft);
-        // Read again with the flights in hand: catch-up, which holds no lane while bytes flow, may just have left a mark.
-        let before = KeyState { intents: before.intents, ..self.ledger.key_state(&draft.bucket, &draft.key).await? };
         let plan = self.plan(&placement, &before, &entry, &draft, &flights);
         let spool_may = draft.loads.held().is_some() && self.spool.may_keep(draft.size);
         let tally = WriteTally::new(&placement, &plan, spool_may);
@@ -94,6 +91,24 @@ impl Engine {
             trashed: None,
         };
         phase.run(plan, flights, lane).await
+    }
+
+    /// The key's state, read with the flights in hand: catch-up, which holds no lane while bytes flow, may just have left a mark.
+    async fn settled_in_hand(
+        self: &Arc<Self>,
+        draft: &Draft,
+    ) -> Result<(KeyState, BTreeMap<StoreName, LaneGuard>), LedgerError> {
+        let flights = self.flights(draft);
+        let before = self.ledger.key_state(&draft.bucket, &draft.key).await?;
+        if before.intents.is_empty() {
+            return Ok((before, flights));
+        }
+        // Resolving what is undecided needs them.
+        drop(flights);
+        let settled = self.settled_state(&draft.bucket, &draft.key).await?;
+        let flights = self.flights(draft);
+        let again = self.ledger.key_state(&draft.bucket, &draft.key).await?;
+        Ok((KeyState { intents: settled.intents, ..again }, flights))
     }
 
     /// Stores on which no earlier call of ours for this key is out.

@@ -419,17 +419,20 @@ impl Engine {
         Ok(())
     }
 
-    /// Calls that were out when a write was decided have all come back.
+    /// Calls that were out when a write was decided have all come back. `owed`: who lacked it when it was decided; None: it was not.
     pub(crate) async fn after_write(
         self: &Arc<Self>,
         bucket: &outlast_rules::BucketName,
         key: &outlast_rules::Key,
-        decided: bool,
+        owed: Option<Vec<StoreName>>,
     ) {
         if let Err(error) = self.trim_spool(bucket, key).await {
             tracing::error!("trimming the spool: {error}");
         }
-        if decided { self.ring(bucket) } else { self.owe_resolution(bucket, key) }
+        match owed {
+            Some(owed) => owed.iter().filter_map(|name| self.seat(name)).for_each(|seat| seat.bell.notify_one()),
+            None => self.owe_resolution(bucket, key),
+        }
     }
 
     /// Bytes with our stamp and no entry: a write that was rolled back. Kept aside, never adopted (protocol.md 4).

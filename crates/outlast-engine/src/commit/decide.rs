@@ -154,7 +154,12 @@ impl Phase {
         {
             tracing::error!("answers could not be written down: {error}");
         }
-        self.engine.after_write(&self.draft.bucket, &self.draft.key, decided).await;
+        let owed = decided.then(|| {
+            // Whoever had it by then is owed nothing: its worker has nothing to look for.
+            let has_it = |name: &&StoreName| matches!(self.tally.slots().get(*name), Some(Slot::Safe(_)));
+            self.placement.stores.iter().filter(|name| !has_it(name)).cloned().collect()
+        });
+        self.engine.after_write(&self.draft.bucket, &self.draft.key, owed).await;
     }
 
     /// Why there is no quorum, store by store.
