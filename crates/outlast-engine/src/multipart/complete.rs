@@ -6,13 +6,14 @@ use crate::digest::hex;
 use crate::engine::Engine;
 use crate::held::Held;
 use crate::multipart::part::md5_of;
+use crate::seats::Seat;
 use crate::spool::part_name;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use md5::{Digest as _, Md5};
 use outlast_ledger::{Change, LedgerError, Part, Upload, UploadState};
 use outlast_rules::{
-    Checksum, ChecksumKind, Conditions, Digests, Key, Layout, Mutant, OpClass, Standing, StoreName, broken,
+    Checksum, ChecksumKind, Conditions, Digests, Key, KeyState, Layout, Mutant, OpClass, Standing, StoreName, broken,
 };
 use outlast_store::NativePart;
 use std::collections::BTreeMap;
@@ -95,13 +96,39 @@ impl Engine {
                 Ok(written)
             }
             Err(error) => {
+                let state = self.settled_soon(&upload).await?;
+                if let Some(entry) = state.entry.as_ref().filter(|entry| entry.write == upload.write) {
+                    self.completed(&upload, &etag, entry.modified).await?;
+                    let places = entry.holders.keys().map(ToString::to_string).collect();
+                    return Ok(Written { etag, modified: entry.modified, checksums: entry.checksums.clone(), places });
+                }
                 // Certainly not begun: parts may come again. Otherwise the upload stays closed until it is decided.
-                let state = self.ledger.key_state(&upload.bucket, &upload.key).await.map_err(WriteError::from)?;
                 if !state.intents.iter().any(|intent| intent.entry.write == upload.write) {
                     self.ledger.commit(vec![Change::PutUpload(Box::new(upload))]).await.map_err(WriteError::from)?;
                 }
                 Err(error.into())
             }
+        }
+    }
+
+    /// After a Complete that too few stores took. Where one has the object and others have lost their native upload, to an earlier
+    /// try that they answered late or not at all, they are given the object while the client still waits.
+    async fn settled_soon(self: &Arc<Self>, upload: &Upload) -> Result<KeyState, WriteError> {
+        let state = self.ledger.key_state(&upload.bucket, &upload.key).await?;
+        let undecided = state.intents.iter().any(|intent| intent.entry.write == upload.write);
+        let has_it = |store: &StoreName| state.seen.get(store).is_some_and(|seen| seen.write == Some(upload.write));
+        let is_well = |seat: &&Arc<Seat>| seat.standing(OpClass::Write) == Standing::Up;
+        let seats = self.seats_of(&upload.bucket);
+        let worth_it = seats.iter().any(|seat| has_it(&seat.name)) && seats.iter().all(|seat| is_well(&seat));
+        if !undecided || !worth_it {
+            return Ok(state);
+        }
+        let (engine, bucket, key) = (self.clone(), upload.bucket.clone(), upload.key.clone());
+        // It goes on when the client is not kept waiting any longer.
+        let resolving = self.tasks.spawn(async move { engine.resolve_key(&bucket, &key).await });
+        match tokio::time::timeout(GIVE_MAX, resolving).await {
+            Ok(Ok(settled)) => Ok(settled?),
+            Ok(Err(_)) | Err(_) => Ok(state),
         }
     }
 
