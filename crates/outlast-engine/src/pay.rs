@@ -95,6 +95,11 @@ impl Engine {
         if !state.intents.is_empty() {
             return Ok(Some(later("a write of this key is undecided")));
         }
+        // A write that was decided while the lane was waited for may have settled it, or owe something else now.
+        let Some(debt) = state.debts.iter().find(|owed| owed.store == seat.name).cloned() else {
+            return Ok(Some(Paid::Yes { bytes: 0 }));
+        };
+        let debt = &debt;
         let is_object = state.object().is_some();
         // A frozen gateway does not even look whether there is something to remove.
         if !is_object && self.is_frozen() {

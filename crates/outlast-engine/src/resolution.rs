@@ -125,7 +125,7 @@ impl Engine {
             spooled: state.spooled.contains(&intent.entry.write),
             old_is_object: state.object().is_some(),
             old_spooled: state.object().is_some_and(|old| state.spooled.contains(&old.write)),
-            marks_left: !state.marks.is_empty(),
+            marks_left: !state.marks.is_empty() || seats.iter().any(|seat| seat.flights.is_busy(bucket, key)),
             open_to_new,
         };
         let resolution = resolve(&known);
@@ -175,6 +175,8 @@ impl Engine {
         let found = seat.within(OpClass::Read, LOOK_DEADLINE, &what, seat.store.head(&at, None)).await;
         let powers = seat.powers(bucket, Operation::Put);
         let marks = || state.marks_on(&seat.name);
+        // A call that only looks so far has no mark yet, and may be about to write one and be sent.
+        let is_out = seat.flights.is_busy(bucket, key);
         let write = intent.entry.write;
         let open = is_safe(
             powers,
@@ -185,7 +187,7 @@ impl Engine {
                 &Load::Elsewhere { entry: Arc::new(intent.entry.clone()), digests: None, spooled: false },
             )),
             marks(),
-        ) && !seat.flights.is_busy(bucket, key);
+        ) && !is_out;
         let old = state.object();
         match judge(bucket, key, &intent.entry, state, found) {
             Err(_) => (StoreView::Silent, None, false),
@@ -195,12 +197,13 @@ impl Engine {
                 (StoreView::New { pin: pin.clone(), safe }, Some(pin), open)
             }
             Ok(There::Nothing) if old.is_none() => {
-                (StoreView::Old { safe: is_safe(powers, write, Leaves::Absence, marks()) }, None, open)
+                let safe = is_safe(powers, write, Leaves::Absence, marks()) && !is_out;
+                (StoreView::Old { safe }, None, open)
             }
             Ok(There::Older(found)) if old.is_some_and(|old| self.is_copy_of(bucket, key, old, &seat.name, &found)) => {
                 let old = old.expect("just matched");
                 let safe = is_safe(powers, old.write, Leaves::Etag(&found.pin.etag), marks()) && seat.is_fit(bucket);
-                (StoreView::Old { safe }, None, open)
+                (StoreView::Old { safe: safe && !is_out }, None, open)
             }
             Ok(_) => (StoreView::Other, None, open),
         }
