@@ -2,9 +2,9 @@
 
 use outlast_sim::{Detail, Plan, run};
 
-const PIECES: u64 = 10;
-/// What half a minute of two cores can run; `cargo xtask sim` runs more.
-const SEEDS: u64 = 100;
+const PIECES: u64 = 20;
+/// Under four minutes of two cores. Of the five seeds that once failed below, four came after the first 300.
+const SEEDS: u64 = 1000;
 
 fn piece(n: u64) {
     let seeds = n * SEEDS / PIECES..(n + 1) * SEEDS / PIECES;
@@ -21,7 +21,9 @@ macro_rules! pieces {
     ($($name:ident $n:literal),*) => { $(#[test] fn $name() { piece($n); })* };
 }
 
-pieces!(seeds_0 0, seeds_1 1, seeds_2 2, seeds_3 3, seeds_4 4, seeds_5 5, seeds_6 6, seeds_7 7, seeds_8 8, seeds_9 9);
+pieces!(
+    seeds_0 0, seeds_1 1, seeds_2 2, seeds_3 3, seeds_4 4, seeds_5 5, seeds_6 6, seeds_7 7, seeds_8 8, seeds_9 9, seeds_10 10, seeds_11 11, seeds_12 12, seeds_13 13, seeds_14 14, seeds_15 15, seeds_16 16, seeds_17 17, seeds_18 18, seeds_19 19
+);
 
 /// Each of these once broke a promise, and a rule was mended for it: 162 and 493 by copies that a unique fence named, 325 by native
 /// uploads that an earlier Complete had used up, 729 by a debt that was settled while its payer waited for the lane, 935 by a call
