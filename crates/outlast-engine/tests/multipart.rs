@@ -309,6 +309,36 @@ async fn where_other_bytes_may_land_a_part_is_not_held() {
     hall.complete("film", &upload, &[first]).await.unwrap();
 }
 
+/// A Complete that one store took, while nobody who holds the old object answers, is committed below `min_copies` rather than lost;
+/// it is no 200 before it stands on enough places, however often it is repeated.
+#[tokio::test(start_paused = true)]
+async fn a_complete_below_min_copies_is_no_200() {
+    let (hall, switches) = switched(3, |_| {}).await;
+    switches[2].set(Setting::all(Trouble::Refuse));
+    hall.world.put("film", b"old").await.unwrap();
+    switches[2].clear();
+    let upload = hall.create("film").await;
+    let part = hall.part("film", &upload, 1, &bytes(100, 1)).await.unwrap();
+    for switch in &switches[..2] {
+        switch.set(Setting::on(&[Class::Commit], Trouble::Refuse));
+    }
+    hall.complete("film", &upload, std::slice::from_ref(&part)).await.expect_err("one place of two");
+    for switch in &switches[..2] {
+        switch.set(Setting::all(Trouble::Refuse));
+    }
+    hall.engine().start_workers();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let state = hall.world.ledger.key_state(&bucket(), &key("film")).await.unwrap();
+    let entry = state.entry.expect("it is committed below");
+    assert_eq!((entry.size, entry.holders.len(), entry.predecessors.len()), (100, 1, 1));
+    let refused = hall.complete("film", &upload, std::slice::from_ref(&part)).await.expect_err("still one place");
+    assert!(refused.to_string().contains("fewer places"), "{refused}");
+    switches[..2].iter().for_each(|switch| switch.clear());
+    tokio::time::sleep(Duration::from_secs(1200)).await;
+    hall.complete("film", &upload, &[part]).await.unwrap();
+    assert_eq!(hall.world.get("film").await.unwrap(), bytes(100, 1));
+}
+
 /// A part is sent, not answered by one store, and sent again with other bytes, which that store takes at once. Then the first
 /// bytes land there. That store was never counted, so Complete needs nothing of it, and it is given the object afterwards.
 #[tokio::test(start_paused = true)]

@@ -13,7 +13,8 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use md5::{Digest as _, Md5};
 use outlast_ledger::{Change, LedgerError, Part, Upload, UploadState};
 use outlast_rules::{
-    Checksum, ChecksumKind, Conditions, Digests, Key, KeyState, Layout, Mutant, OpClass, Standing, StoreName, broken,
+    Checksum, ChecksumKind, Conditions, Digests, Entry, Key, KeyState, Layout, Mutant, OpClass, Standing, StoreName,
+    broken,
 };
 use outlast_store::NativePart;
 use std::collections::BTreeMap;
@@ -49,12 +50,16 @@ impl Engine {
         let upload = self.upload_of(&ask.bucket, &ask.key, &ask.upload).await?;
         match &upload.state {
             UploadState::Open => {}
-            UploadState::Completed { etag, at } => return Ok(repeated(etag, *at)),
+            UploadState::Completed { etag, at } => {
+                let state = self.ledger.key_state(&ask.bucket, &ask.key).await.map_err(WriteError::from)?;
+                standing(&state, &upload)?;
+                return Ok(repeated(etag, *at));
+            }
             UploadState::Aborted { .. } => return Err(UploadError::NoUpload),
             UploadState::Completing { .. } => {
                 // An earlier Complete was left undecided: it is resolved, and answered as the first would have been.
                 let state = self.resolve_key(&ask.bucket, &ask.key).await.map_err(WriteError::from)?;
-                if let Some(entry) = state.entry.as_ref().filter(|entry| entry.write == upload.write) {
+                if let Some(entry) = standing(&state, &upload)? {
                     let (etag, at) = (entry.etag.clone(), entry.modified);
                     self.completed(&upload, &etag, at).await?;
                     return Ok(repeated(&etag, at));
@@ -97,7 +102,7 @@ impl Engine {
             }
             Err(error) => {
                 let state = self.settled_soon(&upload).await?;
-                if let Some(entry) = state.entry.as_ref().filter(|entry| entry.write == upload.write) {
+                if let Some(entry) = standing(&state, &upload)? {
                     self.completed(&upload, &etag, entry.modified).await?;
                     let places = entry.holders.keys().map(ToString::to_string).collect();
                     return Ok(Written { etag, modified: entry.modified, checksums: entry.checksums.clone(), places });
@@ -241,6 +246,21 @@ impl Engine {
         }
         whole.retain(|store, _| self.seat(store).is_some());
         whole
+    }
+}
+
+/// The upload's object, where it is the key's entry.
+///
+/// # Errors
+/// It was committed on fewer than `min_copies` places because nobody who held the old one answered (protocol.md 2.7 d): no 200
+/// before it stands on enough.
+fn standing<'a>(state: &'a KeyState, upload: &Upload) -> Result<Option<&'a Entry>, WriteError> {
+    match state.entry.as_ref().filter(|entry| entry.write == upload.write) {
+        Some(entry) if !entry.predecessors.is_empty() => {
+            let words = "the object stands on fewer places than it should, and is being copied to the others";
+            Err(WriteError::NoQuorum(words.to_owned()))
+        }
+        entry => Ok(entry),
     }
 }
 
