@@ -184,7 +184,7 @@ impl Engine {
             late = late.max(seat.deadline(OpClass::Write));
             let at = seat.at(&upload.bucket, &upload.key);
             let slot = Slot { native: native.clone(), number, store: store.clone() };
-            calls.push(self.put_one(&seat, at, slot, received.etag(), received.held.clone(), received.md5));
+            calls.push(self.put_one(seat, at, slot, received.etag(), received.held.clone(), received.md5));
         }
         let min_copies = self.placement(&upload.bucket).min_copies;
         let give_up = tokio::time::sleep(Duration::from_millis(self.settings.commit_deadline_ms) + grace);
