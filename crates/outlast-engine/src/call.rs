@@ -37,6 +37,8 @@ pub(crate) struct Call {
     pub anew: bool,
     /// Held while our call is on its way; None where it has to be waited for.
     pub flight: Option<LaneGuard>,
+    /// What a HEAD under this very flight has found: the first look need not ask again where the call is fenced.
+    pub found: Option<Answer<Found>>,
 }
 
 /// How the bytes get there.
@@ -245,22 +247,22 @@ impl Call {
         Ok(rolled_back.iter().any(|(write, _)| *write == stamp.write) && self.is_newest(engine).await?)
     }
 
+    async fn head(&self) -> Answer<Found> {
+        let (at, what) = (self.seat.at(&self.bucket, &self.key), format!("head {}/{}", self.bucket, self.key));
+        self.seat.within(OpClass::Read, LOOK_DEADLINE, &what, self.seat.store.head(&at, None)).await
+    }
+
     /// HEAD; the fence for what is there, or why no call follows.
     async fn look(
         &mut self,
         engine: &Arc<Engine>,
         report: &mut Report,
     ) -> Result<Result<Option<Fence>, End>, LedgerError> {
-        let at = self.seat.at(&self.bucket, &self.key);
-        let found = self
-            .seat
-            .within(
-                OpClass::Read,
-                LOOK_DEADLINE,
-                &format!("head {}/{}", self.bucket, self.key),
-                self.seat.store.head(&at, None),
-            )
-            .await;
+        let powers = self.seat.powers(&self.bucket, self.operation());
+        let found = match self.found.take().filter(|_| powers.fenced || powers.pinned) {
+            Some(found) => found,
+            None => self.head().await,
+        };
         let there = match judge(&self.bucket, &self.key, &self.entry, &self.before, found) {
             Ok(there) => there,
             Err(error) => {
@@ -293,7 +295,6 @@ impl Call {
                 }
             },
         };
-        let powers = self.seat.powers(&self.bucket, self.operation());
         let state = engine.ledger.key_state(&self.bucket, &self.key).await?;
         if closed_by(powers, self.entry.write, leaves(&self.foretold()), state.marks_on(&self.seat.name)).is_some() {
             report.answered.extend(report.outstanding.take());

@@ -278,6 +278,7 @@ impl Phase {
                 marked: marks.get(&store).copied(),
                 anew: false,
                 flight: flights.remove(&store),
+                found: None,
             };
             let (engine, sender) = (self.engine.clone(), sender.clone());
             self.engine.tasks.spawn(async move {

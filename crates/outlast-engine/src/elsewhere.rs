@@ -81,7 +81,7 @@ impl Elsewhere<'_> {
     async fn body(&self, range: (u64, u64)) -> Answer<Body> {
         let digests = self.digests.clone().filter(|_| !broken(Mutant::CopiedUnchecked));
         let entry = self.entry.clone();
-        let mut reading = Reading::new(self.engine, self.bucket, self.key, entry, digests, self.spooled, range);
+        let mut reading = Reading::of_a_copy(self.engine, (self.bucket, self.key), entry, digests, self.spooled, range);
         if let Err(NoFirstByte::Missed(words) | NoFirstByte::Failed(words)) = reading.begin().await {
             return Err(self.no_source(words));
         }

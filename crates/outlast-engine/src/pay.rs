@@ -158,11 +158,11 @@ impl Engine {
         if self.is_leaving(&seat.name) {
             return self.let_off(seat, debt, &entry).await;
         }
-        let stripped = found.as_ref().ok().filter(|found| self.is_stripped(&entry, &seat.name, found));
+        let stripped = found.as_ref().ok().filter(|found| self.is_stripped(&entry, &seat.name, found)).cloned();
         let mut source = entry.clone();
         source.holders.remove(&seat.name);
         let spooled = state.spooled.contains(&entry.write);
-        let load = match stripped {
+        let load = match &stripped {
             Some(found) if debt.kind != DebtKind::Rewrite => Load::Restamp { pin: found.pin.clone() },
             _ if source.holders.is_empty() && !spooled => return Ok(later("no other holder to copy from")),
             _ => {
@@ -186,6 +186,7 @@ impl Engine {
             marked: None,
             anew: debt.kind == DebtKind::Rewrite,
             flight: Some(flight),
+            found: Some(found),
         };
         // The lane is not held while bytes flow; the flight keeps everybody else's call for this key away from this store.
         drop(lane);

@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 use outlast_ledger::Change;
 use outlast_rules::{
     Block, BucketName, Debt, DebtKind, Digests, Entry, Key, Mutant, OpClass, Pin, ReadNow, Source, StoreName, broken,
-    digest_of, is_worth_hedging, name_hash, plan_read,
+    digest_of, is_worth_hedging, name_hash, plan_copy, plan_read,
 };
 use outlast_store::{Answer, Applied, At, ByteRange, ByteStream, Fault, Found, StoreError};
 use std::collections::BTreeMap;
@@ -102,6 +102,19 @@ impl Reading {
             past: None,
             hedges: false,
         }
+    }
+
+    /// For a copy to another store, not for a client.
+    pub fn of_a_copy(
+        engine: &Arc<Engine>,
+        (bucket, key): (&BucketName, &Key),
+        entry: Arc<Entry>,
+        digests: Option<Arc<Digests>>,
+        spooled: bool,
+        range: (u64, u64),
+    ) -> Reading {
+        let sources = plan_copy(&entry, spooled, |name| engine.read_now(name)).sources;
+        Reading { sources, ..Reading::new(engine, bucket, key, entry, digests, spooled, range) }
     }
 
     /// While its first source is silent, the second may be asked too.

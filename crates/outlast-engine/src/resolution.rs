@@ -328,6 +328,7 @@ impl Engine {
                     marked: None,
                     anew: false,
                     flight: Some(flight),
+                    found: None,
                 };
                 call.run(self.clone())
             })

@@ -9,17 +9,17 @@ use crate::seats::Seat;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use outlast_ledger::{Change, LedgerError};
 use outlast_rules::{
-    BucketName, Debt, DebtKind, Key, Mark, Moment, Mutant, OpClass, Pace, Standing, broken, order_debts,
+    BucketName, Debt, DebtKind, DebtQueue, Key, Mark, Moment, Mutant, OpClass, Pace, Standing, broken,
 };
 use outlast_store::Fault;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Debts read at a time: small enough to notice a newer truth, large enough that reading them does not count.
-const DEBTS_PAGE: usize = 128;
 /// A worker with nothing to do looks again at least this often; a bell wakes it sooner.
 const IDLE: Duration = Duration::from_secs(5);
+/// While the last copies of a queue are on their way, the journal is asked this often whether something else is due.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Copies on their way to one store: enough to fill a line with small objects, few enough to leave clients theirs.
 const COPIES_AT_ONCE_MAX: usize = 16;
 /// Marks are looked at in pages.
@@ -59,7 +59,7 @@ impl Engine {
     async fn catch_up(self: Arc<Self>, seat: Arc<Seat>) {
         let mut pace = Pace::new(COPIES_AT_ONCE_MAX);
         while !self.stopping.is_cancelled() {
-            let wait = match self.pay_page(&seat, &mut pace).await {
+            let wait = match self.pay_due(&seat, &mut pace).await {
                 Ok(true) => continue,
                 Ok(false) => self.until_next_debt(&seat).await,
                 Err(error) => {
@@ -83,57 +83,77 @@ impl Engine {
         }
     }
 
-    /// True: something was paid and more may be payable.
-    pub(crate) async fn pay_page(self: &Arc<Self>, seat: &Arc<Seat>, pace: &mut Pace) -> Result<bool, LedgerError> {
+    /// What may be asked of the store now decides which debts can be paid at all.
+    async fn payable(&self, seat: &Seat, limit: usize) -> Result<Vec<Debt>, LedgerError> {
         let down = |class| seat.standing(class) == Standing::Down;
-        let due = match (down(OpClass::Read), down(OpClass::Write), down(OpClass::Delete)) {
-            (false, false, _) => self.ledger.debts_due(&seat.name, self.now(), DEBTS_PAGE).await?,
+        match (down(OpClass::Read), down(OpClass::Write), down(OpClass::Delete)) {
+            (false, false, _) => self.ledger.debts_due(&seat.name, self.now(), limit).await,
             // A full store takes no writes until what it owes to deletes has gone.
-            (false, true, false) => self.ledger.removals_due(&seat.name, self.now(), DEBTS_PAGE).await?,
-            _ => vec![],
-        };
-        if down(OpClass::Write) {
+            (false, true, false) => self.ledger.removals_due(&seat.name, self.now(), limit).await,
+            _ => Ok(vec![]),
+        }
+    }
+
+    /// Pays what is due until nothing is, the store goes down or the engine stops. True: something was paid.
+    ///
+    /// The queue is filled again before it is empty: a round that waits for its last large body leaves the line idle.
+    pub(crate) async fn pay_due(self: &Arc<Self>, seat: &Arc<Seat>, pace: &mut Pace) -> Result<bool, LedgerError> {
+        if seat.standing(OpClass::Write) == Standing::Down {
             pace.restart();
         }
-        if due.is_empty() {
-            if down(OpClass::Read) || down(OpClass::Write) {
-                seat.arrival(|arrival| arrival.restart());
-            }
-            return Ok(false);
-        }
-        let mut waiting = order_debts(due).into_iter();
+        let mut queue = DebtQueue::default();
         let mut paying = FuturesUnordered::new();
-        let mut any = false;
-        let mut failed = None;
-        loop {
-            while paying.len() < pace.width() && !self.stopping.is_cancelled() {
-                let Some(debt) = waiting.next() else { break };
-                let (engine, seat) = (self.clone(), seat.clone());
-                paying.push(async move { engine.pay(&seat, &debt).await });
+        let (mut any, mut more, mut failed) = (false, true, None);
+        while failed.is_none() && seat.standing(OpClass::Read) != Standing::Down && !self.stopping.is_cancelled() {
+            if more && queue.wants_more() {
+                match self.payable(seat, queue.limit()).await {
+                    Ok(due) => more = queue.refill(due),
+                    Err(error) => failed = Some(error),
+                }
             }
-            let Some(paid) = paying.next().await else { break };
-            let paid = match paid {
-                Ok(paid) => paid,
-                Err(error) => {
-                    failed = Some(error);
-                    break;
+            while paying.len() < pace.width() && failed.is_none() {
+                let Some(debt) = queue.next(pace.width()) else { break };
+                let (engine, seat) = (self.clone(), seat.clone());
+                paying.push(async move { (engine.pay(&seat, &debt).await, debt) });
+            }
+            let (paid, debt) = tokio::select! {
+                biased;
+                paid = paying.next() => match paid {
+                    Some(paid) => paid,
+                    None => break,
+                },
+                // What is owed since then, or was put off, need not wait for a large body that is on its way.
+                () = seat.bell.notified(), if !more => {
+                    more = true;
+                    continue;
+                }
+                () = tokio::time::sleep(LOOK_AGAIN), if !more => {
+                    more = true;
+                    continue;
                 }
             };
+            queue.done(&debt);
             match paid {
-                Paid::Yes { bytes } => {
+                Ok(Paid::Yes { bytes }) => {
                     any = true;
-                    pace.went_well();
-                    seat.arrival(|arrival| arrival.paid(seat.now(), bytes));
+                    let is_full = pace.went_well();
+                    seat.arrival(|arrival| {
+                        arrival.paid(seat.now(), bytes);
+                        if is_full {
+                            arrival.ramped();
+                        }
+                    });
                 }
-                Paid::Later { fault: Some(fault), .. } => pace.failed(fault),
-                Paid::Later { .. } => {}
-            }
-            if seat.standing(OpClass::Read) == Standing::Down {
-                break;
+                Ok(Paid::Later { fault: Some(fault), .. }) => pace.failed(fault),
+                Ok(Paid::Later { .. }) => {}
+                Err(error) => failed = Some(error),
             }
         }
+        if !any && (seat.standing(OpClass::Read) == Standing::Down || seat.standing(OpClass::Write) == Standing::Down) {
+            seat.arrival(|arrival| arrival.restart());
+        }
         // What is still on its way is finished, not dropped: a dropped call may apply unseen.
-        while let Some(paid) = paying.next().await {
+        while let Some((paid, _)) = paying.next().await {
             failed = failed.or(paid.err());
         }
         failed.map_or(Ok(any), Err)

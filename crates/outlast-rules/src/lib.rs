@@ -40,7 +40,7 @@ pub use allowance::{Account, Allowed};
 pub use blocks::{BLOCK_LARGE, BLOCK_SMALL, Block, BlockDigest, BlockMap, Digests, LARGE_BLOCKS_FROM, digest_of};
 pub use bucket_call::{BucketCall, BucketClock, BucketMark, bucket_closed_by};
 pub use budget::{DeleteBudget, Spent, prefix_of};
-pub use catch_up::{Arrival, Pace, order_debts};
+pub use catch_up::{Arrival, DebtQueue, Pace};
 pub use conditions::{Conditions, IfRange, Refusal, judge_read, judge_write, keeps_range};
 pub use debt::{Debt, DebtKind};
 pub use eject::{EJECT_FORMAT, EjectReport, lacks_header};
@@ -59,7 +59,7 @@ pub use mutants::{Mutant, broken};
 pub use names::{BucketName, Key, NameError, RESERVED_PREFIX, StoreName, beyond_xml};
 pub use pin::{Fence, Grade, Grades, Outcome, Pin, Powers};
 pub use placement::{Placement, StoreTraits};
-pub use read::{ReadNow, ReadPlan, Source, plan_read};
+pub use read::{ReadNow, ReadPlan, Source, plan_copy, plan_read};
 pub use reason::Reason;
 pub use rebuild::{
     BucketIs, BucketTraces, Choice, EpochNow, ListedAs, Trace, Turn, Unchanged, choose, is_unchanged, judge_bucket,

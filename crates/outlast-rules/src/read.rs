@@ -47,6 +47,21 @@ pub fn plan_read(entry: &Entry, spooled: bool, now: impl Fn(&StoreName) -> ReadN
     ReadPlan { sources: spooled.then_some(Source::Spool).into_iter().chain(stores).collect() }
 }
 
+/// The same for a copy to another store. Clients read from the first: of the stores that stand and cost alike the copy takes the
+/// last, so that their lines are not shared. The spool has no line.
+pub fn plan_copy(entry: &Entry, spooled: bool, now: impl Fn(&StoreName) -> ReadNow) -> ReadPlan {
+    let mut plan = plan_read(entry, spooled, &now);
+    let kind = |source: &Source| match source {
+        Source::Store(name, _) => Some((now(name).standing, now(name).cost.to_bits())),
+        Source::Spool => None,
+    };
+    if let Some(first) = plan.sources.first().and_then(kind) {
+        let alike = plan.sources.iter().take_while(|source| kind(source) == Some(first)).count();
+        plan.sources[..alike].rotate_right(1);
+    }
+    plan
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,14 +91,19 @@ mod tests {
             "b" => ReadNow { standing: Standing::Up, latency_ms: 9.0, cost: 0.0, late: false },
             _ => ReadNow { standing: Standing::Up, latency_ms: 3.0, cost: 0.0, late: false },
         };
-        let order: Vec<String> = plan_read(&entry, true, now)
-            .sources
-            .iter()
-            .map(|source| match source {
+        let order = |plan: ReadPlan| -> String {
+            let name = |source: &Source| match source {
                 Source::Spool => "spool".to_owned(),
                 Source::Store(name, _) => name.to_string(),
-            })
-            .collect();
-        assert_eq!(order, ["spool", "c", "b", "a"]);
+            };
+            plan.sources.iter().map(name).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(order(plan_read(&entry, true, now)), "spool c b a");
+        assert_eq!(order(plan_copy(&entry, false, now)), "b c a", "clients read from c");
+        assert_eq!(order(plan_copy(&entry, true, now)), "spool c b a");
+        let dear = |store: &StoreName| ReadNow { cost: f64::from(store.as_str() == "b"), ..now(store) };
+        assert_eq!(order(plan_copy(&entry, false, dear)), "c b a", "money before speed");
+        let alone = Entry { holders: [(name("a"), pin("a"))].into(), ..entry };
+        assert_eq!(order(plan_copy(&alone, false, now)), "a");
     }
 }
