@@ -73,6 +73,9 @@ impl Engine {
         dry_run: bool,
         progress: mpsc::Sender<Progress>,
     ) -> Result<AdoptReport, AdoptError> {
+        if let Some(why) = self.claimed_by_another(bucket) {
+            return Err(AdoptError::Claimed(bucket.clone(), why));
+        }
         let sources = self.sources(bucket, from)?;
         let _alone = self.adopting.begin(bucket).ok_or_else(|| AdoptError::Running(bucket.clone()))?;
         let on = sources.iter().map(|seat| seat.name.clone()).collect();

@@ -124,6 +124,8 @@ pub enum AdoptError {
     NoStore(String),
     #[error("the store {store} is not in the placement of {bucket}")]
     NotPlaced { store: StoreName, bucket: BucketName },
+    #[error("no bucket can be called {0} here: {1}")]
+    Claimed(BucketName, String),
     #[error("{0} has no native bucket {1}")]
     NoNativeBucket(StoreName, String),
     #[error("the bucket {0} is served already: nothing was changed")]

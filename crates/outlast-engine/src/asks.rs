@@ -215,7 +215,7 @@ pub enum BucketError {
     NotServed(String),
     #[error("this bucket is named in the configuration and is never removed by a client")]
     Configured,
-    #[error("the name {0} is kept for Outlast's own records")]
+    #[error("no bucket can have this name here: {0}")]
     Reserved(String),
     #[error("{0}")]
     NoQuorum(String),

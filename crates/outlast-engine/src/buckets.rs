@@ -9,10 +9,6 @@ use futures_util::future::join_all;
 use outlast_ledger::{Bucket, BucketState, Change, LedgerError, ListQuery};
 use outlast_rules::{BucketName, Mutant, StoreName, broken};
 use std::sync::Arc;
-use std::time::Duration;
-
-/// A request that names an unknown bucket does not wait longer than this for the stores.
-const FOUND_DEADLINE: Duration = Duration::from_secs(1);
 
 enum Served {
     Yes(Bucket),
@@ -76,36 +72,6 @@ impl Engine {
         self.served(name).usable(ReadError::NoBucket, ReadError::NotServed).map(|_| ())
     }
 
-    /// A bucket that the ledger does not know may lie full on a store: then it is 503 until it is adopted, never 404.
-    /// Where no store answers nobody knows: the words say so.
-    async fn look_for_unknown(self: &Arc<Self>, name: &BucketName) -> Result<(), String> {
-        if self.cached_bucket(name).is_some() || !self.unknown.may_look(name, self.now()) {
-            return Ok(());
-        }
-        let looks = self.seats_of(name).into_iter().map(|seat| {
-            let native = seat.names.native(name);
-            async move { (seat.name.clone(), holds_objects(&seat, &native, FOUND_DEADLINE).await) }
-        });
-        let looks = join_all(looks).await;
-        if looks.iter().all(|(_, found)| found.is_err()) {
-            self.unknown.forget(name);
-            let why: Vec<String> =
-                looks.iter().filter_map(|(_, found)| Some(found.as_ref().err()?.to_string())).collect();
-            return Err(format!(
-                "the bucket {name} is not known here, and no store could be asked for it: {}",
-                why.join("; ")
-            ));
-        }
-        let holds = looks.into_iter().filter(|(_, found)| matches!(found, Ok(true)));
-        let on: Vec<StoreName> = holds.map(|(store, _)| store).collect();
-        if !on.is_empty() {
-            let bucket =
-                Bucket { name: name.clone(), created: self.now(), incarnation: 0, state: BucketState::Found { on } };
-            self.cache_bucket(name, Some(bucket));
-        }
-        Ok(())
-    }
-
     pub async fn list_buckets(self: &Arc<Self>) -> Result<Vec<BucketFacts>, BucketError> {
         let facts = |bucket: Bucket| BucketFacts { name: bucket.name, created: bucket.created };
         Ok(self.serving_buckets().into_iter().map(facts).collect())
@@ -127,10 +93,10 @@ impl Engine {
     }
 
     async fn make_bucket(self: Arc<Self>, name: BucketName) -> Result<(), BucketError> {
-        if self.seats.values().any(|seat| seat.names.native(&name) == seat.home() && !seat.names.is_configured(&name)) {
-            return Err(BucketError::Reserved(name.to_string()));
-        }
         let _lane = self.bucket_lane.lock().await;
+        if let Some(why) = self.claimed_by_another(&name) {
+            return Err(BucketError::Reserved(format!("{name}: {why}")));
+        }
         match self.served(&name) {
             Served::Yes(_) => return Err(BucketError::Exists),
             Served::Leaving(_) => return Err(BucketError::NotServed(being_deleted(&name))),

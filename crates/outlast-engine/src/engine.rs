@@ -152,6 +152,7 @@ impl Engine {
             undecided_bell: Notify::new(),
             chance: Mutex::new(chance),
         };
+        engine.refuse_shared_names()?;
         engine.restart_marks().await?;
         engine.recall_probes().await?;
         Ok(Arc::new(engine))

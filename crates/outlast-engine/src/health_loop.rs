@@ -150,6 +150,7 @@ impl Engine {
             Canary::Failed => watch.clean = 0,
             Canary::Well => {
                 watch.clean = watch.clean.saturating_add(1);
+                self.learn_strangers(seat).await;
                 let now = self.now();
                 let differed = seat.health(|health| health.condemned() == Some(Reason::BytesDiffer));
                 if differed && watch.clean >= CLEAN_MIN {
@@ -174,6 +175,7 @@ impl Engine {
             }
             (Standing::Down, Standing::Up) => {
                 watch.told = Standing::Up;
+                seat.strangers.forget();
                 self.note("standing", format!("{} is up again", seat.name)).await;
             }
             _ => {}

@@ -62,6 +62,7 @@ mod rebuild;
 mod records;
 mod resolution;
 mod scrub;
+mod shared_names;
 mod ship;
 mod side_by_side;
 mod status;

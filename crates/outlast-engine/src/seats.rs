@@ -3,6 +3,7 @@
 use crate::epoch::EpochGate;
 use crate::lanes::Lanes;
 use crate::settings::{NativeNames, StoreSetup};
+use crate::unknown::Strangers;
 use outlast_rules::{
     Arrival, BucketName, Grades, Health, Key, Moment, Mutant, Observation, OpClass, Pin, Powers, Reason, Silence,
     Standing, StoreName, broken,
@@ -45,6 +46,8 @@ pub struct Seat {
     pub identity_lane: tokio::sync::Mutex<()>,
     /// Is this still our life of the ledger, as far as this store says?
     pub epoch: EpochGate,
+    /// Buckets there that nobody here knows.
+    pub strangers: Strangers,
     home: OnceLock<String>,
     /// It has shown its identity to this process.
     known: AtomicBool,
@@ -80,6 +83,7 @@ impl Seat {
             alarm: Notify::new(),
             identity_lane: tokio::sync::Mutex::new(()),
             epoch: EpochGate::default(),
+            strangers: Strangers::default(),
             home: OnceLock::new(),
             known: AtomicBool::new(false),
             lacks_bucket: AtomicBool::new(false),

@@ -427,7 +427,7 @@ impl Store for MemoryStore {
     }
 
     fn place(&self) -> String {
-        "memory".to_owned()
+        format!("memory {}", self.name)
     }
 
     async fn put(&self, at: &At, spec: &PutSpec, body: Body) -> Answer<Pin> {

@@ -137,7 +137,13 @@ pub(super) async fn adopt(State(engine): State<Arc<Engine>>, Json(order): Json<A
         return no_store(store);
     }
     let is_wrong = |error: &AdoptError| {
-        matches!(error, AdoptError::NoStore(_) | AdoptError::NoNativeBucket(..) | AdoptError::NotPlaced { .. })
+        matches!(
+            error,
+            AdoptError::NoStore(_)
+                | AdoptError::NoNativeBucket(..)
+                | AdoptError::NotPlaced { .. }
+                | AdoptError::Claimed(..)
+        )
     };
     told_or_wrong(
         is_wrong,
