@@ -2,15 +2,18 @@
 
 use crate::compare::{Beside, Comparison};
 use crate::engine::Engine;
+use crate::identity::fact;
 use crate::seats::Seat;
 use crate::side_by_side::CompareError;
 use outlast_ledger::{BucketState, Change};
-use outlast_rules::{BucketName, Debt, DebtKind, Entry, Key, OpClass, Standing, StoreName};
+use outlast_rules::{BucketName, Debt, DebtKind, Entry, Key, Moment, OpClass, Standing, StoreName};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// A LIST of everything costs money on metered stores: once a day finds what nothing else does.
-const SCRUB_EVERY: Duration = Duration::from_secs(24 * 3600);
+const SCRUB_EVERY_MS: u64 = 24 * 3_600_000;
+/// How often it is looked whether a day has passed; a store that is down then has its turn when it is back.
+const LOOK_EVERY: Duration = Duration::from_secs(15 * 60);
 /// Debts written down together.
 const BATCH: usize = 500;
 
@@ -31,24 +34,36 @@ impl Engine {
             tokio::select! {
                 biased;
                 () = self.stopping.cancelled() => return,
-                () = tokio::time::sleep(SCRUB_EVERY) => {}
+                () = tokio::time::sleep(LOOK_EVERY) => {}
             }
             for bucket in self.serving_buckets() {
                 for seat in self.seats_taking(&bucket.name) {
                     if seat.standing(OpClass::List) == Standing::Down || bucket.state != BucketState::Serving {
                         continue;
                     }
-                    match self.scrub_listing(&seat, &bucket.name).await {
-                        Ok(found) => {
-                            tracing::info!(store = %seat.name, bucket = %bucket.name, ?found, "listing scrubbed")
-                        }
-                        Err(error) => {
-                            tracing::warn!(store = %seat.name, bucket = %bucket.name, "listing scrub: {error}")
-                        }
+                    if let Err(error) = self.scrub_if_due(&seat, &bucket.name).await {
+                        tracing::warn!(store = %seat.name, bucket = %bucket.name, "listing scrub: {error}");
                     }
                 }
             }
         }
+    }
+
+    /// The day of the last pass is in the ledger: a gateway that is restarted every night scrubs all the same. A bucket that was
+    /// never scrubbed is due a day after it was first looked at.
+    async fn scrub_if_due(self: &Arc<Self>, seat: &Arc<Seat>, bucket: &BucketName) -> Result<(), CompareError> {
+        let (name, now) = (fact(&seat.name, &format!("scrubbed.{bucket}")), self.now());
+        let last = self.ledger.fact(&name).await?.and_then(|text| text.parse().ok()).map(Moment);
+        match last {
+            Some(last) if now.since_ms(last) < SCRUB_EVERY_MS => return Ok(()),
+            Some(_) => {
+                let found = self.scrub_listing(seat, bucket).await?;
+                tracing::info!(store = %seat.name, %bucket, ?found, "listing scrubbed");
+            }
+            None => {}
+        }
+        let value = now.0.to_string();
+        Ok(self.ledger.commit(vec![Change::SetFact { name, value }]).await?)
     }
 
     /// One pass over one store by its name, now.
