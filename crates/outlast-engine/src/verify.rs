@@ -10,12 +10,14 @@ use outlast_rules::{BucketName, Debt, DebtKind, Entry, Key};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 /// Lines kept for the report; beyond it they are only counted.
 const LINES_MAX: usize = 1_000;
-/// Progress is told each time so many objects were looked at.
-const TELL_EVERY: u64 = 200;
+/// Progress is told so often, between two objects.
+const TELL_EVERY: Duration = Duration::from_millis(200);
 
 /// How far it is.
 #[derive(Debug, Clone, Serialize)]
@@ -94,7 +96,7 @@ impl Engine {
         progress: &mpsc::Sender<Progress>,
     ) -> Result<(), CompareError> {
         let mut comparison = Comparison::new(self, seat, bucket);
-        let mut seen = 0;
+        let mut told = Instant::now();
         while let Some(beside) = comparison.next().await? {
             match beside {
                 Beside::Alike(key, entry, _) => {
@@ -124,9 +126,9 @@ impl Engine {
                     }
                 }
             }
-            seen += 1;
-            if seen % TELL_EVERY == 0 {
-                let told = Progress {
+            if told.elapsed() >= TELL_EVERY {
+                told = Instant::now();
+                let so_far = Progress {
                     store: seat.name.to_string(),
                     objects: found.objects,
                     bytes: found.bytes,
@@ -134,7 +136,7 @@ impl Engine {
                     of_bytes: report.bytes,
                 };
                 // Nobody listening is no reason to stop.
-                progress.try_send(told).ok();
+                progress.try_send(so_far).ok();
             }
         }
         Ok(())

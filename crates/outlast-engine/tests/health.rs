@@ -123,7 +123,7 @@ async fn outages_in_words() {
     check(
         Setting::on(&[Class::List], internal),
         "down",
-        "fails on lists, not on reads, writes and deletes (5xx: internal errors)",
+        "fails on lists, not seen on reads, writes and deletes (5xx: internal errors)",
     )
     .await;
     check(Setting::on(&[Class::Commit], FailAfterApplying), "down", "refuses writes only (connections break off)")
@@ -131,7 +131,7 @@ async fn outages_in_words() {
     check(
         Setting::on(&[Class::Get], CutBodies { after: 100 }),
         "down",
-        "fails on reads, not on lists, writes and deletes (connections break off)",
+        "fails on reads, not seen on lists, writes and deletes (connections break off)",
     )
     .await;
 }

@@ -62,6 +62,14 @@ impl Tls {
     }
 }
 
+/// Can these files be used?
+///
+/// # Errors
+/// They cannot be read, are no certificate and key, or do not belong together.
+pub async fn judge_tls(files: &TlsFiles) -> io::Result<()> {
+    load(files).await.map(|_| ())
+}
+
 async fn look(files: &TlsFiles) -> Look {
     let mut look = Vec::new();
     for file in [&files.certificate, &files.key] {

@@ -630,7 +630,7 @@ mod tests {
         }
         check("w.refused*2", "dddd connection refused: nothing listens at its address");
         check("l.name*2", "dddd name does not resolve");
-        check("r.ok r.nobucket*2", "duuu fails on reads, not on lists, writes and deletes (bucket gone)");
+        check("r.ok r.nobucket*2", "duuu fails on reads, not seen on lists, writes and deletes (bucket gone)");
         check("w.full", "uuuu");
         check("w.full*2", "uudu refuses writes only (full)");
         for soft in ["broken", "badanswer", "denied", "clock", "disk"] {
@@ -638,9 +638,12 @@ mod tests {
             assert!(World::new().play(&format!("w.{soft}*3")).tell().starts_with("uudu refuses writes only"), "{soft}");
         }
         check("r.timeout*2", "uuuu");
-        check("r.timeout*3", "dttt fails on reads, not on lists, writes and deletes (accepts and does not answer)");
+        check(
+            "r.timeout*3",
+            "dttt fails on reads, not seen on lists, writes and deletes (accepts and does not answer)",
+        );
         check("r.server*4", "uuuu");
-        check("r.server*5", "duuu fails on reads, not on lists, writes and deletes (5xx: internal errors)");
+        check("r.server*5", "duuu fails on reads, not seen on lists, writes and deletes (5xx: internal errors)");
         check("w.throttled*19", "uuuu throttled: it asks us to slow down, and we do");
         check("w.throttled*20", "uudu refuses writes only (throttled)");
     }
@@ -650,7 +653,10 @@ mod tests {
         check("r.refused r.ok r.refused r.ok", "uuuu");
         check("r.timeout*2 r.ok r.timeout*2", "uuuu");
         check("r.denied*2 r.nokey r.denied*2", "uuuu");
-        check("r.denied*2 w.ok r.denied", "duuu fails on reads, not on lists, writes and deletes (403: access denied)");
+        check(
+            "r.denied*2 w.ok r.denied",
+            "duuu fails on reads, not seen on lists, writes and deletes (403: access denied)",
+        );
         check("w.throttled*19 w.ok w.throttled*19", "uuuu throttled: it asks us to slow down, and we do");
     }
 
@@ -658,11 +664,11 @@ mod tests {
     fn a_mixed_run_counts_like_a_pure_one() {
         check(
             "r.timeout r.refused r.timeout",
-            "dttt fails on reads, not on lists, writes and deletes (accepts and does not answer)",
+            "dttt fails on reads, not seen on lists, writes and deletes (accepts and does not answer)",
         );
         check(
             "r.server*3 r.timeout r.server",
-            "duuu fails on reads, not on lists, writes and deletes (5xx: internal errors)",
+            "duuu fails on reads, not seen on lists, writes and deletes (5xx: internal errors)",
         );
         check("w.412 w.full w.412 w.full", "uudu refuses writes only (full)");
     }
@@ -671,12 +677,12 @@ mod tests {
     fn a_share_of_bad_answers_is_enough() {
         check(
             "r.ok*4 r.server*4 r.ok r.server*2",
-            "duuu fails on reads, not on lists, writes and deletes (5xx: internal errors)",
+            "duuu fails on reads, not seen on lists, writes and deletes (5xx: internal errors)",
         );
         check("r.ok*1000 r.server*4 r.ok*2 r.server*4 r.ok*2 r.server*2", "uuuu");
         check(
             "r.ok*1000 r.server*4 r.ok*2 r.server*4 r.ok*2 r.server*4",
-            "duuu fails on reads, not on lists, writes and deletes (5xx: internal errors)",
+            "duuu fails on reads, not seen on lists, writes and deletes (5xx: internal errors)",
         );
         check("r.ok r.server*4 r.ok r.server*2", "uuuu");
     }
@@ -696,17 +702,17 @@ mod tests {
     fn silence_puts_the_others_on_trial() {
         check(
             "r.timeout*3 w.ok",
-            "dttt fails on reads, not on lists, writes and deletes (accepts and does not answer)",
+            "dttt fails on reads, not seen on lists, writes and deletes (accepts and does not answer)",
         );
         check(
             "r.timeout*3 w.timeout",
-            "dtdt fails on reads and writes, not on lists and deletes (accepts and does not answer)",
+            "dtdt fails on reads and writes, not seen on lists and deletes (accepts and does not answer)",
         );
         check("r.timeout*3 w.timeout l.timeout", "dddd accepts and does not answer");
         check("r.timeout*3 w.timeout d.ok*2 l.timeout", "dddd accepts and does not answer");
         check(
             "r.timeout*3 w.ok*2 l.ok*2 d.ok*2",
-            "duuu fails on reads, not on lists, writes and deletes (accepts and does not answer)",
+            "duuu fails on reads, not seen on lists, writes and deletes (accepts and does not answer)",
         );
         check("r.timeout*3 +1000 wake r.ok*2", "uttt on trial: it has to answer well before it is trusted again");
         check("w.ok1500*20 r.timeout*3", "dttt too slow: one answer in twenty takes over 1500 ms");
@@ -726,7 +732,10 @@ mod tests {
             "uudd refuses writes and deletes, goes on answering reads and lists (403: access denied)",
         );
         check("w.full*2 d.server*5 r.refused*2", "dddd connection refused: nothing listens at its address");
-        check("w.server*5 d.denied*3", "uudd fails on deletes, not on reads, lists and writes (403: access denied)");
+        check(
+            "w.server*5 d.denied*3",
+            "uudd fails on deletes, not seen on reads, lists and writes (403: access denied)",
+        );
     }
 
     #[test]

@@ -61,7 +61,7 @@ fn fails(f: &mut fmt::Formatter<'_>, fault: Fault, on: Classes, worked: bool) ->
     } else if on == changes {
         write!(f, "refuses writes and deletes, goes on answering reads and lists ({words})")
     } else {
-        write!(f, "fails on {on}, not on {} ({words})", on.others())
+        write!(f, "fails on {on}, not seen on {} ({words})", on.others())
     }
 }
 
@@ -134,13 +134,13 @@ mod tests {
             Fault::Timeout,
             &[Read, List],
             true,
-            "fails on reads and lists, not on writes and deletes (accepts and does not answer)",
+            "fails on reads and lists, not seen on writes and deletes (accepts and does not answer)",
         );
         check(
             Fault::Timeout,
             &[Read],
             true,
-            "fails on reads, not on lists, writes and deletes (accepts and does not answer)",
+            "fails on reads, not seen on lists, writes and deletes (accepts and does not answer)",
         );
         check(Fault::Timeout, &all, true, "accepts and does not answer");
         check(Fault::NameNotResolved, &[Read], true, "name does not resolve");

@@ -7,13 +7,19 @@ use std::io::IsTerminal;
 /// One bar, drawn anew for each store.
 pub struct Bar {
     quiet: bool,
+    /// What takes the time is bytes, not objects.
+    by_bytes: bool,
     drawn: Option<(String, ProgressBar)>,
 }
 
 impl Bar {
     /// `quiet`: a program reads what we print.
     pub fn new(quiet: bool) -> Bar {
-        Bar { quiet: quiet || !std::io::stderr().is_terminal(), drawn: None }
+        Bar { quiet: quiet || !std::io::stderr().is_terminal(), by_bytes: false, drawn: None }
+    }
+
+    pub fn by_bytes(self, by_bytes: bool) -> Bar {
+        Bar { by_bytes, ..self }
     }
 
     pub fn tell(&mut self, progress: &Progress) {
@@ -22,23 +28,26 @@ impl Bar {
         }
         if self.drawn.as_ref().is_none_or(|(store, _)| *store != progress.store) {
             self.end();
-            let bar = if progress.of_objects > 0 {
-                ProgressBar::new(progress.of_objects)
-            } else {
-                ProgressBar::new_spinner()
-            };
-            let template = if progress.of_objects > 0 {
-                "{prefix} [{bar:30}] {pos}/{len} objects, {per_sec}, {eta} left, {msg}"
-            } else {
-                "{prefix} {spinner} {pos} objects, {per_sec}, {msg}"
+            let of = if self.by_bytes { progress.of_bytes } else { progress.of_objects };
+            let bar = if of > 0 { ProgressBar::new(of) } else { ProgressBar::new_spinner() };
+            let template = match (self.by_bytes, of > 0) {
+                (true, true) => {
+                    "{prefix} [{bar:30}] {binary_bytes}/{binary_total_bytes}, {binary_bytes_per_sec}, {eta} left, {msg}"
+                }
+                (true, false) => "{prefix} {spinner} {binary_bytes}, {binary_bytes_per_sec}, {msg}",
+                (false, true) => "{prefix} [{bar:30}] {pos}/{len} objects, {per_sec}, {eta} left, {msg}",
+                (false, false) => "{prefix} {spinner} {pos} objects, {per_sec}, {msg}",
             };
             bar.set_style(ProgressStyle::with_template(template).expect("a template of ours"));
             bar.set_prefix(progress.store.clone());
             self.drawn = Some((progress.store.clone(), bar));
         }
         if let Some((_, bar)) = &self.drawn {
-            bar.set_position(progress.objects);
-            bar.set_message(crate::config::size_text(progress.bytes));
+            bar.set_position(if self.by_bytes { progress.bytes } else { progress.objects });
+            bar.set_message(match self.by_bytes {
+                true => crate::config::count_text(progress.objects, "object"),
+                false => crate::config::size_text(progress.bytes),
+            });
         }
     }
 

@@ -68,9 +68,14 @@ pub fn monthly(limits: &Limits, endpoint: &str, price: &Price, canary_every_ms: 
         (false, None) => "price not known: set price = { write_per_1000 = …, read_per_1000 = … }".to_owned(),
     };
     let amount = dollars.map_or("unknown".to_owned(), |dollars| format!("about ${dollars:.2}"));
+    let lists = match requests_per_list(limits) {
+        1.0 => "one LIST".to_owned(),
+        more => format!("{more:.0} LISTs"),
+    };
     let words = format!(
-        "{amount} a month for our own requests: a canary every {}, {writes:.0} writes and {reads:.0} reads, besides what is \
-         written of the ledger when objects change ({source})",
+        "{amount} a month for our own requests: a canary every {}, {writes:.0} writes and {reads:.0} reads; beside \
+         it {lists} a day for every 1,000 objects, to compare its listing, and what is written of the ledger when objects \
+         change ({source})",
         duration_text(every_ms)
     );
     Some(Cost { writes_per_month: writes as u64, reads_per_month: reads as u64, dollars_per_month: dollars, words })

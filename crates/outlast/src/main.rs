@@ -73,23 +73,23 @@ fn run(cli: &Cli) -> Result<Ending, Failure> {
             wait(commands::check::run(args, &source))
         }
         Command::Status(args) => {
-            let source = source::find(named, Make::Nothing)?;
+            let source = source::find_gateway(named)?;
             wait(commands::status::run(args, &source))
         }
         Command::Verify(args) => match &args.report {
             // Whoever was given a report has no configuration of ours.
             Some(report) => commands::report::run(args, report, named),
             None => {
-                let source = source::find(named, Make::Nothing)?;
+                let source = source::find_gateway(named)?;
                 wait(commands::verify::run(args, &source))
             }
         },
         Command::Adopt(args) => {
-            let source = source::find(named, Make::Nothing)?;
+            let source = source::find_gateway(named)?;
             wait(commands::adopt::run(args, &source))
         }
         Command::Undelete(args) => {
-            let source = source::find(named, Make::Nothing)?;
+            let source = source::find_gateway(named)?;
             wait(commands::undelete::run(args, &source))
         }
         Command::Rebuild(args) => {
@@ -97,23 +97,23 @@ fn run(cli: &Cli) -> Result<Ending, Failure> {
             wait(commands::rebuild::run(args, &source))
         }
         Command::Freeze => {
-            let source = source::find(named, Make::Nothing)?;
+            let source = source::find_gateway(named)?;
             wait(commands::freeze::freeze(&source))
         }
         Command::Thaw => {
-            let source = source::find(named, Make::Nothing)?;
+            let source = source::find_gateway(named)?;
             wait(commands::freeze::thaw(&source))
         }
         Command::Store(StoreCommand::Accept(args)) => {
-            let source = source::find(named, Make::Nothing)?;
+            let source = source::find_gateway(named)?;
             wait(commands::accept::run(args, &source))
         }
         Command::Store(StoreCommand::Drain(args)) => {
-            let source = source::find(named, Make::Nothing)?;
+            let source = source::find_gateway(named)?;
             wait(commands::leave::drain(args, &source))
         }
         Command::Store(StoreCommand::Remove(args)) => {
-            let source = source::find(named, Make::Nothing)?;
+            let source = source::find_gateway(named)?;
             wait(commands::leave::remove(args, &source))
         }
         Command::Fault(command) => fault(command, named),
@@ -121,7 +121,7 @@ fn run(cli: &Cli) -> Result<Ending, Failure> {
 }
 
 fn fault(command: &FaultCommand, named: Option<&Path>) -> Result<Ending, Failure> {
-    let source = source::find(named, Make::Nothing)?;
+    let source = source::find_gateway(named)?;
     match command {
         FaultCommand::Set(args) => wait(commands::fault::set(args, &source)),
         FaultCommand::Play(args) => wait(commands::fault::play(args, &source)),

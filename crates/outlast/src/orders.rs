@@ -21,6 +21,7 @@ pub struct Progress {
     pub objects: u64,
     pub bytes: u64,
     pub of_objects: u64,
+    pub of_bytes: u64,
 }
 
 #[derive(Deserialize)]

@@ -37,7 +37,8 @@ pub async fn order<T: DeserializeOwned>(
     json: bool,
 ) -> Result<T, Failure> {
     let admin = address(source);
-    let mut bar = Bar::new(json);
+    // Where every byte is read, bytes take the time.
+    let mut bar = Bar::new(json).by_bytes(order["deep"] == true);
     let report = orders::give(admin, path, order, |progress| bar.tell(progress)).await;
     bar.end();
     report.map_err(|error| unanswered(error, admin, source))

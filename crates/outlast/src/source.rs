@@ -1,6 +1,6 @@
 //! Where the configuration comes from: the file that was named, `outlast.toml` if it is there, else the trial.
 
-use crate::config::{Config, Findings, LoadError, Loaded, Look, load};
+use crate::config::{Config, Findings, LoadError, Loaded, Look, Secrets, load};
 use crate::exit::Failure;
 use crate::trial::{Make, trial_config};
 use std::io::IsTerminal;
@@ -41,6 +41,18 @@ impl std::convert::From<Unfound> for Failure {
 /// # Errors
 /// The named file is not there, the configuration has mistakes (all of them), or the trial cannot be made.
 pub fn find(named: Option<&Path>, make: Make) -> Result<Source, Unfound> {
+    find_with(named, make, Secrets::Needed)
+}
+
+/// The same for a command that only asks a running gateway.
+///
+/// # Errors
+/// As above, but for secrets: it needs none.
+pub fn find_gateway(named: Option<&Path>) -> Result<Source, Unfound> {
+    find_with(named, Make::Nothing, Secrets::Spared)
+}
+
+fn find_with(named: Option<&Path>, make: Make, secrets: Secrets) -> Result<Source, Unfound> {
     let path = match named {
         Some(path) => path.to_owned(),
         None if Path::new(FILE_DEFAULT).exists() => PathBuf::from(FILE_DEFAULT),
@@ -50,7 +62,7 @@ pub fn find(named: Option<&Path>, make: Make) -> Result<Source, Unfound> {
             return Ok(Source { config, from: From::Trial, findings: None });
         }
     };
-    match load(&path) {
+    match load(&path, secrets) {
         Ok(Loaded { config, findings }) => Ok(Source { config, from: From::File(path), findings: Some(findings) }),
         Err(LoadError::NoFile(why)) => {
             let words = format!("{why}\n    outlast init --config {} writes one", path.display());

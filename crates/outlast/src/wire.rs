@@ -177,16 +177,17 @@ fn front_settings(config: &Config) -> FrontSettings {
         secret_key: user.secret_key.reveal().to_owned(),
     };
     let mut settings = FrontSettings::new(config.s3.listen, config.admin, config.users.iter().map(user).collect());
-    settings.tls = config
-        .s3
-        .tls
-        .as_ref()
-        .map(|files| outlast_front::TlsFiles { certificate: files.certificate.clone(), key: files.key.clone() });
+    settings.tls = tls_files(config);
     settings.domains = config.s3.domains.clone();
     if !config.s3.cors.is_empty() {
         settings.cors = vec![cors_rule(&config.s3.cors)];
     }
     settings
+}
+
+pub fn tls_files(config: &Config) -> Option<outlast_front::TlsFiles> {
+    let files = config.s3.tls.as_ref()?;
+    Some(outlast_front::TlsFiles { certificate: files.certificate.clone(), key: files.key.clone() })
 }
 
 /// What a browser's upload and download need: a signature says what is allowed, the origin only who may try.

@@ -9,6 +9,7 @@ use crate::ready::ReadyFile;
 use crate::source::{From, Source, look};
 use crate::stores::{self, OpenError};
 use crate::trial::{Make, TRIAL_WORDS};
+use crate::wire::tls_files;
 use outlast_rules::{Grade, Placement, StoreName};
 use outlast_store::{DiskOpenError, Fault, Limits, ProbeReport, Store, StoreError, probe};
 use serde::Serialize;
@@ -72,7 +73,12 @@ pub async fn run(args: &CheckArgs, source: &Source) -> Result<Ending, Failure> {
         ));
     }
     let checked = if args.no_stores { Vec::new() } else { check_stores(source).await };
-    let problems = if args.no_stores { Vec::new() } else { problems(&source.config, &checked) };
+    let mut problems = if args.no_stores { Vec::new() } else { problems(&source.config, &checked) };
+    if let Some(files) = tls_files(&source.config)
+        && let Err(error) = outlast_front::judge_tls(&files).await
+    {
+        problems.push(format!("[s3] tls: {error}"));
+    }
     if args.json {
         let answer = Answer {
             file: source.findings.as_ref().map_or("", |findings| &findings.file),
@@ -169,17 +175,34 @@ async fn check_store(name: &StoreName, config: &StoreConfig, whole: &Config) -> 
     checked
 }
 
-/// Its home if it has one, else a bucket that is named in the configuration; else the home is made and goes again.
-async fn try_out(store: &dyn Store, config: &StoreConfig) -> Result<ProbeReport, StoreError> {
+/// Why a store could not be tried.
+#[derive(Debug, thiserror::Error)]
+enum Untried {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Outlast makes no bucket that is named by hand.
+    #[error(
+        "the bucket {0}, which `buckets` of this store names, is not there: make it with the tools of this store, or leave \
+         it out of `buckets`"
+    )]
+    Missing(String),
+}
+
+/// In its home if it has one; else the home is made and goes again. Buckets that the configuration names are to be there.
+async fn try_out(store: &dyn Store, config: &StoreConfig) -> Result<ProbeReport, Untried> {
     let names = stores::names(config);
     let home = names.home();
     let token = format!("check-{}", std::process::id());
-    for bucket in std::iter::once(&home).chain(names.buckets.values()) {
+    for bucket in names.buckets.values() {
         match store.head_bucket(bucket).await {
-            Ok(()) => return probe(store, bucket, &token).await,
-            Err(error) if error.fault == Fault::NoBucket => {}
-            Err(error) => return Err(error),
+            Err(error) if error.fault == Fault::NoBucket => return Err(Untried::Missing(bucket.clone())),
+            other => other?,
         }
+    }
+    match store.head_bucket(&home).await {
+        Ok(()) => return Ok(probe(store, &home, &token).await?),
+        Err(error) if error.fault == Fault::NoBucket => {}
+        Err(error) => return Err(error.into()),
     }
     store.create_bucket(&home).await?;
     let kept = store.keep_versions(&home).await;
@@ -314,8 +337,10 @@ fn store_words(store: &Checked) -> String {
     for finding in &store.findings {
         line("found", finding.clone());
     }
-    if let Some(cost) = &store.cost {
-        line("cost", cost.words.clone());
+    match &store.cost {
+        Some(cost) => line("cost", cost.words.clone()),
+        None if store.limits.is_some() => line("cost", "none: requests to it are not billed".to_owned()),
+        None => {}
     }
     out
 }

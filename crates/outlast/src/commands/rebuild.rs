@@ -94,6 +94,7 @@ async fn work(
                 objects: step.objects,
                 bytes: step.bytes,
                 of_objects: step.of_objects,
+                of_bytes: 0,
             }),
         }
     };

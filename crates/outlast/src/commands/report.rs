@@ -4,7 +4,6 @@ use crate::cli::VerifyArgs;
 use crate::exit::{Ending, Failure};
 use crate::source;
 use crate::told::report_words;
-use crate::trial::Make;
 use outlast_engine::{SigningError, own_public_key, read_signed};
 use outlast_rules::{EJECT_FORMAT, EjectReport};
 use std::path::Path;
@@ -39,7 +38,7 @@ pub fn run(args: &VerifyArgs, path: &Path, named: Option<&Path>) -> Result<Endin
 
 /// The key that a report names itself would vouch for whoever wrote it: it must come from elsewhere.
 fn own_key(named: Option<&Path>) -> Result<String, Failure> {
-    let source = source::find(named, Make::Nothing)?;
+    let source = source::find_gateway(named)?;
     let data_dir = &source.config.data_dir;
     match own_public_key(data_dir) {
         Ok(Some(key)) => Ok(key),

@@ -5,7 +5,7 @@ use super::mistake::{Findings, Mistakes, Weight};
 use super::raw::Raw;
 use super::section::Section;
 use super::typed::Config;
-use super::world::{World, plain_words};
+use super::world::{Secrets, World, plain_words};
 use std::path::{Path, PathBuf};
 
 /// A good configuration, and the warnings that came with it.
@@ -28,12 +28,12 @@ pub enum LoadError {
 ///
 /// # Errors
 /// The file cannot be read, or holds at least one mistake.
-pub fn load(path: &Path) -> Result<Loaded, LoadError> {
+pub fn load(path: &Path, secrets: Secrets) -> Result<Loaded, LoadError> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         LoadError::NoFile(format!("the configuration {} cannot be read: {}", path.display(), plain_words(&error)))
     })?;
     let base = path.parent().map(Path::to_owned).unwrap_or_default();
-    judge_text(&path.display().to_string(), &text, base, &|name| std::env::var(name).ok())
+    judge_in(&path.display().to_string(), &text, &World { base, env: &|name| std::env::var(name).ok(), secrets })
 }
 
 /// The same for a text in hand. `base`: where its relative paths start.
@@ -43,6 +43,10 @@ pub fn judge_text(
     base: PathBuf,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Loaded, LoadError> {
+    judge_in(file, text, &World { base, env, secrets: Secrets::Needed })
+}
+
+fn judge_in(file: &str, text: &str, world: &World<'_>) -> Result<Loaded, LoadError> {
     let mut told = Mistakes::default();
     let (document, broken) = toml::de::DeTable::parse_recoverable(text);
     for error in &broken {
@@ -56,7 +60,7 @@ pub fn judge_text(
     // After a broken line, whole sections may be missing: what would be said of them is not what is wrong.
     if broken.is_empty() {
         let raw = Raw::read(Section::new("", 0..0, document.get_ref()), &mut told);
-        let config = judge(&raw, &World { base, env }, &mut told);
+        let config = judge(&raw, world, &mut told);
         let findings = Findings::new(file.to_owned(), text.to_owned(), told);
         return match findings.count(Weight::Error) {
             0 => Ok(Loaded { config, findings }),

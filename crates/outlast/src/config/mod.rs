@@ -22,4 +22,4 @@ pub use mistake::{Findings, Look, Weight};
 pub use services::is_this_machine;
 pub use typed::*;
 pub use units::{count_text, duration_text, parse_duration, parse_size, size_text};
-pub use world::plain_words;
+pub use world::{Secrets, plain_words};

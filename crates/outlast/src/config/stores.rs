@@ -74,6 +74,7 @@ fn judge_store(store: &RawStore, timeouts: &Timeouts, world: &World<'_>, told: &
             told.error(&native.span, what, "two buckets cannot share a native bucket");
         }
     }
+    judge_native_names(store, &says, told);
     let names = Names {
         prefix: store.bucket_prefix.as_ref().map(|prefix| prefix.value.clone()).unwrap_or_default(),
         buckets,
@@ -92,6 +93,23 @@ fn judge_store(store: &RawStore, timeouts: &Timeouts, world: &World<'_>, told: &
     };
     let settle_ms = store.settle_time.as_ref().map(|settle| settle.value);
     Some(StoreConfig { kind: kind?, names, settle_ms, price, deep_scrub })
+}
+
+/// What every kind of store takes in a bucket's name, and some of them no more than that.
+fn judge_native_names(store: &RawStore, says: &str, told: &mut Mistakes) {
+    const HELP: &str = "letters, digits, '-', '.' and '_', 63 at most, a letter or digit first";
+    let fits = |name: &str| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+        name.len() <= 63 && name.chars().all(plain) && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+    };
+    if let Some(prefix) = store.bucket_prefix.as_ref().filter(|prefix| !prefix.value.is_empty() && !fits(&prefix.value))
+    {
+        told.error(&prefix.span, format!("{says} bucket_prefix \"{}\" begins no bucket's name", prefix.value), HELP);
+    }
+    let named = store.buckets.iter().map(|(_, native)| native).chain(&store.system_bucket);
+    for native in named.filter(|native| !fits(&native.value)) {
+        told.error(&native.span, format!("{says}: no bucket can be called \"{}\"", native.value), HELP);
+    }
 }
 
 fn judge_disk(

@@ -302,7 +302,7 @@ fn secrets() {
         &text,
         &[
             "17: error: [user.b] has the access key of [user.app] | an access key names one user: choose another",
-            "18: warning: [user.b] secret_key is written into this file in plain | use { env = \"NAME\" } or { file = \"path\" }, and keep this file readable",
+            "18: warning: [user.b] secret_key is written into this file in plain | use { env = \"NAME\" } or { file = \"path\" }, and this file holds no secret",
             "20: error: [user.c] access_key: the environment variable NONE is not set | export NONE=… before the start, or use { file = \"…\" }",
             "21: error: [user.c] secret_key: /nowhere/none cannot be read: No such file or directory | paths are taken from the folder of this file",
             "22: error: [user.d] has no access_key | add: access_key = { env = \"NAME\" }",

@@ -11,6 +11,16 @@ pub struct World<'w> {
     /// The folder of the configuration file.
     pub base: PathBuf,
     pub env: &'w dyn Fn(&str) -> Option<String>,
+    pub secrets: Secrets,
+}
+
+/// Is a secret that cannot be had a mistake?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Secrets {
+    Needed,
+    /// Whoever only asks a running gateway needs none: at its own admin address it takes orders without a key. What belongs to a
+    /// missing secret is missing in the configuration.
+    Spared,
 }
 
 impl World<'_> {
@@ -34,6 +44,7 @@ impl World<'_> {
             RawSecret::Plain(secret) => Some(secret.reveal().to_owned()),
             RawSecret::Env(name) => match (self.env)(name) {
                 Some(value) if !value.is_empty() => Some(value),
+                _ if self.secrets == Secrets::Spared => None,
                 other => {
                     let is = if other.is_some() { "empty" } else { "not set" };
                     let what = format!("{says}: the environment variable {name} is {is}");
@@ -54,7 +65,11 @@ impl World<'_> {
     pub fn secret(&self, says: &str, typed: &At<RawSecret>, told: &mut Mistakes) -> Option<Secret> {
         if matches!(typed.value, RawSecret::Plain(_)) {
             let what = format!("{says} is written into this file in plain");
-            told.warn(&typed.span, what, "use { env = \"NAME\" } or { file = \"path\" }, and keep this file readable");
+            told.warn(
+                &typed.span,
+                what,
+                "use { env = \"NAME\" } or { file = \"path\" }, and this file holds no secret",
+            );
         }
         self.resolve(says, typed, told).map(Secret::new)
     }
@@ -63,6 +78,7 @@ impl World<'_> {
         let path = self.path(&typed.value);
         let text = match read_at_most(&path, SECRET_FILE_BYTES_MAX) {
             Ok(text) => text.trim_end_matches(['\r', '\n']).to_owned(),
+            Err(_) if self.secrets == Secrets::Spared => return None,
             Err(error) => {
                 let what = format!("{says}: {} cannot be read: {}", path.display(), plain_words(&error));
                 told.error(&typed.span, what, "paths are taken from the folder of this file");

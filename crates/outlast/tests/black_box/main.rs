@@ -9,6 +9,7 @@ mod adopting;
 mod commands;
 mod drills;
 mod ejecting;
+mod encrypted;
 mod endings;
 mod leaving;
 mod mistakes;

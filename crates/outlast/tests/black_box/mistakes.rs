@@ -43,7 +43,7 @@ outlast.toml:8: error: [user.app] secret_key: the environment variable SURELY_NO
 outlast.toml:11: error: [user.other] has the access key of [user.app]
     an access key names one user: choose another
 outlast.toml:12: warning: [user.other] secret_key is written into this file in plain
-    use { env = "NAME" } or { file = "path" }, and keep this file readable
+    use { env = "NAME" } or { file = "path" }, and this file holds no secret
 outlast.toml:14: error: [store.nas] has no path
     add: path = "/srv/objects"
 outlast.toml:16: error: [store.nas] has no key "pth"
@@ -67,12 +67,18 @@ outlast.toml:28: error: [defaults] min_copies 3 exceeds its 2 stores
 fn all_are_told_at_once() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     fs::write(dir.path().join("outlast.toml"), WRONG).expect("written");
-    for command in ["serve", "check", "status"] {
+    for command in ["serve", "check"] {
         let output = Launch::new(dir.path()).run(command);
         assert_eq!(output.status.code(), Some(2), "{command}");
         assert_eq!(String::from_utf8_lossy(&output.stderr), TOLD, "{command}");
         assert!(output.stdout.is_empty(), "{command}");
     }
+    // Whoever asks a running gateway needs no secret of its stores and users.
+    let status = Launch::new(dir.path()).run("status");
+    let told = String::from_utf8_lossy(&status.stderr).into_owned();
+    assert_eq!(status.status.code(), Some(2));
+    assert!(told.starts_with("outlast: outlast.toml: 9 mistakes, 1 warning\n"), "{told}");
+    assert!(!told.contains("environment variable") && !told.contains("b2.secret"), "{told}");
     let left: Vec<_> = fs::read_dir(dir.path()).expect("readable").map(|e| e.expect("an entry").file_name()).collect();
     assert_eq!(left, ["outlast.toml"], "nothing was begun");
 }
@@ -110,4 +116,76 @@ fn a_wrong_flag_is_usage() {
     let output = Launch::new(dir.path()).args(&["--lisen", "x"]).run("serve");
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("--listen"), "it suggests the right one");
+}
+
+/// Outlast makes no bucket that is named by hand: one that is not there is said by `check`, and stays away.
+#[test]
+fn a_bucket_named_by_hand_has_to_be_there() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    for store in ["a", "b"] {
+        fs::create_dir(dir.path().join(store)).expect("made");
+    }
+    let config = r#"
+[user.app]
+access_key = "APP"
+secret_key = "a-secret-of-the-test"
+
+[store.a]
+kind = "disk"
+path = "a"
+bucket_prefix = "acme-"
+buckets = { photos = "acme-photos-eu" }
+
+[store.b]
+kind = "disk"
+path = "b"
+"#;
+    fs::write(dir.path().join("outlast.toml"), config).expect("written");
+    let check = || Launch::new(dir.path()).run("check");
+    let unfit = check();
+    let told = String::from_utf8_lossy(&unfit.stdout).into_owned();
+    assert_eq!(unfit.status.code(), Some(1), "{told}");
+    assert!(told.contains("UNFIT") && told.contains("the bucket acme-photos-eu, which `buckets` of"), "{told}");
+    assert!(!dir.path().join("a/acme-photos-eu").exists(), "it was not made");
+    fs::create_dir(dir.path().join("a/acme-photos-eu")).expect("made");
+    let fit = check();
+    assert_eq!(fit.status.code(), Some(0), "{fit:?}");
+}
+
+#[test]
+fn names_that_no_bucket_can_have_and_files_that_are_no_certificate() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    for store in ["a", "b"] {
+        fs::create_dir(dir.path().join(store)).expect("made");
+    }
+    let config = r#"
+[user.app]
+access_key = "APP"
+secret_key = "a-secret-of-the-test"
+
+[store.a]
+kind = "disk"
+path = "a"
+bucket_prefix = "../"
+buckets = { photos = "Not A Bucket!" }
+system_bucket = "???"
+
+[store.b]
+kind = "disk"
+path = "b"
+"#;
+    fs::write(dir.path().join("outlast.toml"), config).expect("written");
+    let wrong = Launch::new(dir.path()).run("check");
+    let told = String::from_utf8_lossy(&wrong.stderr).into_owned();
+    assert_eq!(wrong.status.code(), Some(2), "{told}");
+    for name in ["bucket_prefix \"../\" begins no bucket's name", "called \"Not A Bucket!\"", "called \"???\""] {
+        assert!(told.contains(name), "{name} in {told}");
+    }
+    let stores = config.lines().filter(|line| !line.contains("bucket")).collect::<Vec<_>>().join("\n");
+    let tls = "[s3]\ntls = { certificate = \"outlast.toml\", key = \"outlast.toml\" }\n";
+    fs::write(dir.path().join("outlast.toml"), format!("{tls}{stores}")).expect("written");
+    let wrong = Launch::new(dir.path()).run("check");
+    let told = String::from_utf8_lossy(&wrong.stdout).into_owned();
+    assert_eq!(wrong.status.code(), Some(1), "{told}");
+    assert!(told.contains("[s3] tls: outlast.toml: holds no certificate"), "{told}");
 }
