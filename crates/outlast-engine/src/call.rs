@@ -128,15 +128,15 @@ pub(crate) fn judge(
     })
 }
 
-/// Adopted copies never had a stamp, stripped ones lost it: both are known by pin, or by size and MD5.
+/// Adopted copies never had a stamp, stripped ones lost it: both are known by size, and by pin or MD5.
 fn is_known_without_stamp(entry: &Entry, before: &KeyState, found: &Found) -> bool {
     if broken(Mutant::StrippedIsForeign) {
         return false;
     }
     let candidates = before.entry.iter().chain(before.intents.iter().map(|intent| &intent.entry)).chain([entry]);
     candidates.into_iter().any(|known| {
-        let pinned = known.adopted_from.is_some() && known.holders.values().any(|pin| *pin == found.pin);
-        pinned || (known.size == found.size && known.etag == found.pin.etag)
+        let pinned = known.holders.values().any(|pin| *pin == found.pin);
+        known.size == found.size && (pinned || known.etag == found.pin.etag)
     })
 }
 
@@ -273,6 +273,7 @@ impl Call {
         };
         // Our stamp on other bytes is no copy: it was damaged on its way, and is written anew.
         let damaged = |found: &Found| engine.is_other_md5(&self.bucket, &self.entry, &self.seat.name, &found.pin.etag);
+        let mut foreign = None;
         let etag = match there {
             There::Ours(found) if !self.anew && !damaged(&found) => {
                 let pin = self.seat.pin(&self.bucket, found.pin);
@@ -287,18 +288,23 @@ impl Call {
             }
             There::Nothing => None,
             There::Older(found) | There::Ours(found) => Some(found.pin.etag),
-            There::Foreign(found) => match engine.keep_conflict(&self.seat, &self.bucket, &self.key, &found).await {
-                Ok(()) => Some(found.pin.etag),
-                Err(error) => {
-                    report.answered.extend(report.outstanding.take());
-                    return Ok(Err(End::Error(StoreError { applied: Applied::NotSent, ..error })));
-                }
-            },
+            There::Foreign(found) => {
+                let etag = found.pin.etag.clone();
+                foreign = Some(found);
+                Some(etag)
+            }
         };
         let state = engine.ledger.key_state(&self.bucket, &self.key).await?;
         if closed_by(powers, self.entry.write, leaves(&self.foretold()), state.marks_on(&self.seat.name)).is_some() {
             report.answered.extend(report.outstanding.take());
             return Ok(Err(End::Closed));
+        }
+        // Only what is about to be overwritten is kept: a closed store is looked at over and over.
+        if let Some(found) = foreign
+            && let Err(error) = engine.keep_conflict(&self.seat, &self.bucket, &self.key, &found).await
+        {
+            report.answered.extend(report.outstanding.take());
+            return Ok(Err(End::Error(StoreError { applied: Applied::NotSent, ..error })));
         }
         let fenced = powers.fenced && !powers.pinned;
         Ok(Ok(fenced.then(|| etag.map_or(Fence::Absent, Fence::Matches))))
@@ -376,7 +382,8 @@ impl Call {
     pub fn operation(&self) -> Operation {
         match &self.load {
             Load::Elsewhere { entry, .. } if cut(&self.seat, entry.as_ref()).is_some() => Operation::Complete,
-            Load::Body { .. } | Load::Elsewhere { .. } | Load::Restamp { .. } => Operation::Put,
+            Load::Body { .. } | Load::Elsewhere { .. } => Operation::Put,
+            Load::Restamp { .. } => Operation::Copy,
             Load::Complete { .. } => Operation::Complete,
         }
     }

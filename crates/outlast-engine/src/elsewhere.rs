@@ -101,6 +101,11 @@ impl Elsewhere<'_> {
     }
 }
 
+/// All but the last have one size, and that is no larger.
+fn are_alike(sizes: &[u64]) -> bool {
+    sizes.split_last().is_none_or(|(last, others)| others.iter().all(|size| *size == others[0] && last <= size))
+}
+
 /// The sizes of the parts, if a copy made from elsewhere is made of parts: then its native ETag is the one that clients see,
 /// and its commit call is Complete.
 pub(crate) fn cut(seat: &Seat, entry: &Entry) -> Option<Vec<u64>> {
@@ -111,6 +116,7 @@ pub(crate) fn cut(seat: &Seat, entry: &Entry) -> Option<Vec<u64>> {
         sizes.len() <= limits.parts_max as usize
             && sizes.iter().all(|size| *size <= limits.part_bytes_max)
             && all_but_last.iter().all(|size| *size >= limits.part_bytes_min)
+            && (!limits.parts_alike || are_alike(sizes))
     };
     match &entry.layout {
         // On a disk the ETag is our own in any case: one pass instead of two.
@@ -121,5 +127,24 @@ pub(crate) fn cut(seat: &Seat, entry: &Entry) -> Option<Vec<u64>> {
             Some((0..whole).map(|_| PART_BYTES).chain((rest > 0).then_some(rest)).collect())
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alike() {
+        for (sizes, alike) in [
+            (&[][..], true),
+            (&[7], true),
+            (&[5, 1], true),
+            (&[5, 5, 5], true),
+            (&[5, 6, 1], false),
+            (&[5, 5, 6], false),
+        ] {
+            assert_eq!(are_alike(sizes), alike, "{sizes:?}");
+        }
     }
 }

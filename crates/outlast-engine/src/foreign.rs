@@ -1,10 +1,15 @@
 //! Objects that somebody else put under our names: told apart, kept, reported, then overwritten (protocol.md 2.4).
 
 use crate::counters::count;
+use crate::elsewhere::Elsewhere;
 use crate::engine::Engine;
 use crate::seats::Seat;
-use outlast_rules::{BucketName, Entry, Key, Mutant, OpClass, StoreName, broken, name_hash};
-use outlast_store::{Answer, Dress, Found, PutSpec};
+use outlast_rules::{
+    Adopted, BucketName, Entry, EntryKind, Key, Layout, Moment, Mutant, OpClass, Pin, Seq, StoreName, WriteId, broken,
+    conflict_name, name_hash,
+};
+use outlast_store::{Answer, At, Dress, Found, PutSpec};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl Engine {
@@ -50,9 +55,27 @@ impl Engine {
             && (pinned || found.pin.etag == entry.etag)
     }
 
+    /// Copies what lies there to another name on the same store; through us where it is too large for one copy of the store's own.
+    pub(crate) async fn keep_there(
+        self: &Arc<Self>,
+        seat: &Arc<Seat>,
+        (bucket, key): (&BucketName, &Key),
+        found: &Found,
+        to: &At,
+        spec: PutSpec,
+    ) -> Answer<Pin> {
+        if found.size <= seat.limits().copy_bytes_max {
+            let from = seat.at(bucket, key);
+            return seat.watched(OpClass::Write, seat.store.copy(&from, &found.pin, to, &spec)).await;
+        }
+        let entry = Arc::new(found_entry(seat, found, self.now()));
+        let there = Elsewhere { engine: self, seat, bucket, key, entry: &entry, digests: None, spooled: false };
+        there.send(to, spec).await
+    }
+
     /// Keeps a foreign object under `.outlast/conflicts/` on its own store before it is overwritten.
     pub(crate) async fn keep_conflict(
-        &self,
+        self: &Arc<Self>,
         seat: &Arc<Seat>,
         bucket: &BucketName,
         key: &Key,
@@ -61,10 +84,9 @@ impl Engine {
         if broken(Mutant::ForeignNotKept) {
             return Ok(());
         }
-        let from = seat.at(bucket, key);
-        let to = seat.record_at(bucket, &format!(".outlast/conflicts/{:032x}/{key}", self.random()));
+        let to = seat.record_at(bucket, &conflict_name(bucket, key, self.random()));
         let spec = PutSpec { dress: Dress { head: found.dress.head.clone(), stamp: None }, fence: None, md5: None };
-        seat.watched(OpClass::Write, seat.store.copy(&from, &found.pin, &to, &spec)).await?;
+        self.keep_there(seat, (bucket, key), found, &to, spec).await?;
         count(&self.counters.conflicts_kept);
         self.note(
             "conflict",
@@ -72,5 +94,25 @@ impl Engine {
         )
         .await;
         Ok(())
+    }
+}
+
+/// What lies there, as an entry that only its own pin vouches for.
+fn found_entry(seat: &Seat, found: &Found, now: Moment) -> Entry {
+    let stamp = found.dress.stamp.as_ref();
+    Entry {
+        write: stamp.map_or(WriteId(0), |stamp| stamp.write),
+        seq: Seq(0),
+        kind: EntryKind::Object,
+        size: found.size,
+        etag: found.pin.etag.clone(),
+        modified: found.modified.unwrap_or(now),
+        head: found.dress.head.clone(),
+        layout: Layout::Whole,
+        checksums: vec![],
+        holders: BTreeMap::from([(seat.name.clone(), found.pin.clone())]),
+        adopted_from: Adopted::of([seat.name.clone()]),
+        predecessors: vec![],
+        record: None,
     }
 }

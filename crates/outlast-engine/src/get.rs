@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// A read that meets a key in motion starts again this often; each time the entry has really changed.
-const RESTARTS_MAX: usize = 8;
+pub(crate) const RESTARTS_MAX: usize = 8;
 
 impl Engine {
     pub async fn head(self: &Arc<Self>, ask: GetAsk) -> Result<ObjectFacts, ReadError> {
@@ -101,7 +101,12 @@ impl Engine {
 
     /// A miss while the key has a write in its commit phase or undecided, or after the entry has changed: wait for the
     /// decision and say that it is worth starting again. Such a miss makes no debt (protocol.md 3.2, counter-example 12).
-    async fn moved_on(self: &Arc<Self>, bucket: &BucketName, key: &Key, entry: &Entry) -> Result<bool, ReadError> {
+    pub(crate) async fn moved_on(
+        self: &Arc<Self>,
+        bucket: &BucketName,
+        key: &Key,
+        entry: &Entry,
+    ) -> Result<bool, ReadError> {
         if broken(Mutant::MissIsFinal) {
             return Ok(false);
         }

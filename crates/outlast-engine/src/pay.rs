@@ -452,9 +452,7 @@ impl Engine {
         let Some(stamp) = &found.dress.stamp else { return Ok(()) };
         let to = seat.record_at(bucket, &trash_name(bucket, key, stamp.write));
         let spec = outlast_store::PutSpec { dress: found.dress.clone(), fence: None, md5: None };
-        let from = seat.at(bucket, key);
-        let copy = seat.store.copy(&from, &found.pin, &to, &spec);
-        let pin = seat.watched(OpClass::Write, copy).await?;
+        let pin = self.keep_there(seat, (bucket, key), found, &to, spec).await?;
         let shelf = Shelf { pin: seat.pin(bucket, pin), native: false };
         let trashed = leftover(bucket, key, found, stamp, self.now(), (seat.name.clone(), shelf));
         if let Err(error) = self.ledger.commit(vec![Change::PutTrash(Box::new(trashed))]).await {

@@ -1,9 +1,10 @@
 //! PUT and copy: the body is received whole, then committed.
 
-use crate::asks::{BodyFault, CopyAsk, PutAsk, WriteError, Written};
+use crate::asks::{BodyFault, CopyAsk, PutAsk, ReadError, WriteError, Written};
 use crate::commit::{Draft, Loads};
 use crate::digest::BodyDigester;
 use crate::engine::Engine;
+use crate::get::RESTARTS_MAX;
 use crate::receive::{MEMORY_BODY_MAX, Received, hold, receive};
 use futures_util::StreamExt;
 use outlast_rules::{BucketName, Checksum, ChecksumKind, Digests, Entry, Head, Key, Layout, judge_read};
@@ -30,30 +31,44 @@ impl Engine {
     pub async fn copy(self: &Arc<Self>, ask: CopyAsk) -> Result<Written, WriteError> {
         let life = self.writable_or_found(&ask.bucket).await?;
         self.check_key(&ask.bucket, &ask.key)?;
-        let source = |error| WriteError::Source(Box::new(error));
-        let entry = self.visible(&ask.from_bucket, &ask.from_key).await.map_err(source)?;
-        judge_read(&ask.from_conditions, &entry)
-            .map_err(|_| WriteError::Refused(outlast_rules::Refusal::PreconditionFailed))?;
-        let head = ask.head.unwrap_or_else(|| entry.head.clone());
-        self.check_head(&ask.bucket, &head)?;
-        let kind = ask.checksum.or(entry.checksums.first().filter(|sum| !sum.composite).map(|sum| sum.kind));
-        let received =
-            self.fetch(&ask.from_bucket, &ask.from_key, entry, kind.unwrap_or(ChecksumKind::Crc64nvme)).await?;
+        let judge = |entry: &Entry| {
+            judge_read(&ask.from_conditions, entry)
+                .map_err(|_| WriteError::Refused(outlast_rules::Refusal::PreconditionFailed))?;
+            self.check_head(&ask.bucket, ask.head.as_ref().unwrap_or(&entry.head))?;
+            let kind = ask.checksum.or(entry.checksums.first().filter(|sum| !sum.composite).map(|sum| sum.kind));
+            Ok(((0, entry.size), kind.unwrap_or(ChecksumKind::Crc64nvme)))
+        };
+        let (entry, received) = self.fetch_present(&ask.from_bucket, &ask.from_key, judge).await?;
+        let head = ask.head.unwrap_or(entry.head);
         self.commit_write(draft((ask.bucket, life), ask.key, head, received, ask.conditions)).await
     }
 
-    /// The whole body of an entry, held and digested anew.
-    pub(crate) async fn fetch(
+    /// What a client may see under a key now. `judge`: the range that is wanted of it, and the checksum. Like any read it begins
+    /// again with the entry of that moment when the key moves under it (protocol.md 3.2).
+    pub(crate) async fn fetch_present(
         self: &Arc<Self>,
         bucket: &BucketName,
         key: &Key,
-        entry: Entry,
-        kind: ChecksumKind,
-    ) -> Result<Received, WriteError> {
-        let size = entry.size;
-        self.fetch_range(bucket, key, entry, (0, size), kind).await
+        judge: impl Fn(&Entry) -> Result<((u64, u64), ChecksumKind), WriteError>,
+    ) -> Result<(Entry, Received), WriteError> {
+        let source = |error| WriteError::Source(Box::new(error));
+        let mut restarts = 0;
+        loop {
+            let entry = self.visible(bucket, key).await.map_err(source)?;
+            let (range, kind) = judge(&entry)?;
+            let error = match self.fetch_range(bucket, key, entry.clone(), range, kind).await {
+                Ok(received) => return Ok((entry, received)),
+                Err(error) => error,
+            };
+            let misses = matches!(&error, WriteError::Source(fault) if matches!(**fault, ReadError::NoHolder(_)));
+            restarts += 1;
+            if !misses || restarts == RESTARTS_MAX || !self.moved_on(bucket, key, &entry).await.map_err(source)? {
+                return Err(error);
+            }
+        }
     }
 
+    /// These bytes of an entry, held and digested anew.
     pub(crate) async fn fetch_range(
         self: &Arc<Self>,
         bucket: &BucketName,

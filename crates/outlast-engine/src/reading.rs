@@ -335,9 +335,10 @@ impl Reading {
         let range = (!whole).then_some(ByteRange { start: from, end: to });
         let aside = self.past.as_ref().and_then(|past| past.get(&seat.name)).cloned();
         let at = aside.unwrap_or_else(|| seat.at(&self.bucket, &self.key));
-        let (what, pin) = (format!("get {}/{}", self.bucket, self.key), pin.clone());
+        let pinned = !self.looks_past_pins() && !broken(Mutant::PinSkipped);
+        let (what, pin) = (format!("get {}/{}", self.bucket, self.key), pinned.then(|| pin.clone()));
         Ok(Box::pin(async move {
-            let get = seat.store.get(&at, (!broken(Mutant::PinSkipped)).then_some(&pin), range);
+            let get = seat.store.get(&at, pin.as_ref(), range);
             seat.within(OpClass::Read, seat.deadline(OpClass::Read), &what, get).await
         }))
     }
@@ -370,8 +371,15 @@ impl Reading {
             Some(stamp) => stamp.is_of(self.entry.write, name_hash(&self.bucket, &self.key), self.entry.size),
             // Adopted: its pin names it. Stripped: no place, but a source under its ETag, every block checked (protocol.md 1).
             None if broken(Mutant::StrippedIsForeign) => self.entry.is_adopted_on(store),
+            None if self.looks_past_pins() => true,
             None => found.pin.etag == pin.etag && (self.entry.is_adopted_on(store) || self.is_checked()),
         }
+    }
+
+    /// No copy is found as its pin names it. Where every block is checked, a copy without stamp is taken for what its bytes are: a
+    /// disk's files that were moved without their attributes have other ETags, and nothing else of them has changed.
+    fn looks_past_pins(&self) -> bool {
+        self.tried > self.sources.len() && self.is_checked() && self.past.is_none()
     }
 
     /// One checked piece of the open source.

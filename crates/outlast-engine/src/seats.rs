@@ -26,6 +26,7 @@ const CANARY_MS: u64 = 20_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
     Put,
+    Copy,
     Complete,
     Delete,
 }
@@ -119,6 +120,7 @@ impl Seat {
         let grades = self.grades(&self.names.native(bucket));
         match operation {
             Operation::Put => grades.put,
+            Operation::Copy => grades.copy,
             Operation::Complete => grades.complete,
             Operation::Delete => grades.delete,
         }

@@ -72,7 +72,7 @@ pub use silence::Silence;
 pub use stamp::{Stamp, StampError, name_hash};
 pub use standing::{Classes, OpClass, Standing};
 pub use trash::{
-    Displaced, Present, Return, Shelf, Stays, Trashed, UNDELETE_MS_DEFAULT, Undelete, VersionFacts, judge_return,
-    may_destroy_version, trash_name,
+    Displaced, Present, Return, Shelf, Stays, Trashed, UNDELETE_MS_DEFAULT, Undelete, VersionFacts, conflict_name,
+    judge_return, may_destroy_version, trash_name,
 };
 pub use write::{Skip, Slot, Step, StoreNow, Verdict, WriteTally, plan_write};

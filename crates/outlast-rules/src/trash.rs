@@ -89,8 +89,20 @@ pub fn trash_name(bucket: &BucketName, key: &Key, write: WriteId) -> String {
     if plain.len() <= NAME_BYTES_MAX {
         return plain;
     }
-    let hash: String = name_hash(bucket, key).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{RESERVED_PREFIX}trash/{write}/~{hash}")
+    format!("{RESERVED_PREFIX}trash/{write}/~{}", hash_text(bucket, key))
+}
+
+/// The name of a foreign object that is kept: `.outlast/conflicts/<id>/<key>`, or a hash as above. `id`: by chance, unique.
+pub fn conflict_name(bucket: &BucketName, key: &Key, id: u128) -> String {
+    let plain = format!("{RESERVED_PREFIX}conflicts/{id:032x}/{key}");
+    if plain.len() <= NAME_BYTES_MAX {
+        return plain;
+    }
+    format!("{RESERVED_PREFIX}conflicts/{id:032x}/~{}", hash_text(bucket, key))
+}
+
+fn hash_text(bucket: &BucketName, key: &Key) -> String {
+    name_hash(bucket, key).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The key as it is now, as far as bringing back depends on it.

@@ -235,6 +235,8 @@ pub struct Limits {
     pub part_bytes_min: u64,
     pub part_bytes_max: u64,
     pub parts_max: u32,
+    /// All parts but the last have one size.
+    pub parts_alike: bool,
     /// Largest source of one server-side copy.
     pub copy_bytes_max: u64,
     /// Calls are never given up: a mark ends with the call's return (a local disk).

@@ -48,6 +48,8 @@ pub struct MemoryTraits {
     pub keeps_metadata: bool,
     /// Slashes at the start of a key are dropped: Garage.
     pub drops_slashes: bool,
+    /// As `Limits::copy_bytes_max`.
+    pub copy_bytes_max: u64,
 }
 
 impl MemoryTraits {
@@ -61,6 +63,7 @@ impl MemoryTraits {
         never_given_up: false,
         keeps_metadata: true,
         drops_slashes: false,
+        copy_bytes_max: 5 << 30,
     };
     /// Fences on an ETag per call: Azure.
     pub const B_UNIQUE: MemoryTraits = MemoryTraits { unique_etags: true, ..MemoryTraits::B };
@@ -135,7 +138,8 @@ impl MemoryStore {
             part_bytes_min: 1,
             part_bytes_max: 5 << 30,
             parts_max: 10_000,
-            copy_bytes_max: 5 << 30,
+            parts_alike: false,
+            copy_bytes_max: traits.copy_bytes_max,
             never_given_up: traits.never_given_up,
             etag_is_md5: !traits.unique_etags,
             metered: false,

@@ -72,6 +72,13 @@ impl ProbeReport {
                     .into(),
             );
         }
+        if !self.read_after_write {
+            return Err(
+                "HEAD lags behind writes: what it says of a copy may be what was there before, and a write that stands would \
+                        be taken for one that never was"
+                    .into(),
+            );
+        }
         Ok(())
     }
 
@@ -99,9 +106,6 @@ impl ProbeReport {
             weak.push(
                 "it drops slashes at the start of a key: keys like /a are refused in buckets that live here".into(),
             );
-        }
-        if !self.read_after_write {
-            weak.push("HEAD lags behind writes: what it says is believed only after the settle time".into());
         }
         weak
     }

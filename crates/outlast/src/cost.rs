@@ -107,6 +107,7 @@ mod tests {
             part_bytes_min: 5 << 20,
             part_bytes_max: 5 << 30,
             parts_max: 10_000,
+            parts_alike: false,
             copy_bytes_max: 5 << 30,
             never_given_up: false,
             etag_is_md5: true,

@@ -1,6 +1,6 @@
 //! A part is acknowledged when it stands on `min_copies` places that hold every part acknowledged so far (protocol.md 5).
 
-use crate::asks::{CopyPartAsk, PartFacts, PutPartAsk, UploadError, WriteError};
+use crate::asks::{CopyPartAsk, PartFacts, PutPartAsk, ReadError, UploadError, WriteError};
 use crate::attempts::Slot;
 use crate::engine::Engine;
 use crate::held::Held;
@@ -10,7 +10,7 @@ use crate::seats::Seat;
 use crate::spool::part_name;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use outlast_ledger::{Change, Part, Upload, UploadState};
-use outlast_rules::{ChecksumKind, Mutant, OpClass, Refusal, Standing, StoreName, broken, judge_read};
+use outlast_rules::{ChecksumKind, Entry, Mutant, OpClass, Refusal, Standing, StoreName, broken, judge_read};
 use outlast_store::{Applied, At};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -40,18 +40,16 @@ impl Engine {
 
     pub async fn copy_part(self: &Arc<Self>, ask: CopyPartAsk) -> Result<PartFacts, UploadError> {
         let upload = self.open_upload(&ask.bucket, &ask.key, &ask.upload, ask.number).await?;
-        let source = |error| WriteError::Source(Box::new(error));
-        let entry = self.visible(&ask.from_bucket, &ask.from_key).await.map_err(source)?;
-        judge_read(&ask.from_conditions, &entry).map_err(|_| WriteError::Refused(Refusal::PreconditionFailed))?;
-        let range = match ask.range {
-            Some((first, last)) if first <= last && last < entry.size => (first, last + 1),
-            Some(_) => {
-                return Err(WriteError::Source(Box::new(crate::asks::ReadError::Range { size: entry.size })).into());
-            }
-            None => (0, entry.size),
-        };
         let kind = upload.checksum.unwrap_or(ChecksumKind::Crc64nvme);
-        let received = self.fetch_range(&ask.from_bucket, &ask.from_key, entry, range, kind).await?;
+        let judge = |entry: &Entry| {
+            judge_read(&ask.from_conditions, entry).map_err(|_| WriteError::Refused(Refusal::PreconditionFailed))?;
+            match ask.range {
+                Some((first, last)) if first <= last && last < entry.size => Ok(((first, last + 1), kind)),
+                Some(_) => Err(WriteError::Source(Box::new(ReadError::Range { size: entry.size }))),
+                None => Ok(((0, entry.size), kind)),
+            }
+        };
+        let (_, received) = self.fetch_present(&ask.from_bucket, &ask.from_key, judge).await?;
         self.store_part(upload, ask.number, received).await
     }
 
@@ -117,7 +115,7 @@ impl Engine {
             spooled: false,
         };
         let placement = self.placement(&upload.bucket);
-        let mut whole = holds_all(&upload, &others, &part);
+        let mut whole = self.holds_all(&upload, &others, &part);
         // Spooled where a store lacks it, and where losing one more store would leave too few places and the spool may be one.
         let too_few = placement.spool_counts && upload.natives.len() <= placement.min_copies;
         let lacking = upload.natives.len() > whole.len() || too_few;
@@ -128,7 +126,7 @@ impl Engine {
             self.give_missing(&upload, &others, &mut part, &received).await;
             let others: Vec<Part> =
                 self.all_parts(&upload.id).await?.into_iter().filter(|p| p.number != number).collect();
-            whole = holds_all(&upload, &others, &part);
+            whole = self.holds_all(&upload, &others, &part);
         }
         let spool = placement.spool_counts && part.spooled && others.iter().all(|other| other.spooled);
         if whole.is_empty() || whole.len() + usize::from(spool) < placement.min_copies {
@@ -193,9 +191,12 @@ impl Engine {
         let learnt = tokio::time::sleep(late + grace.min(GRACE_MAX));
         tokio::pin!(give_up, learnt);
         let mut holders = BTreeMap::new();
+        let places = |holders: &BTreeMap<StoreName, String>| {
+            holders.keys().filter(|store| self.is_place(store, &upload.bucket)).count()
+        };
         let mut is_late = false;
         loop {
-            if is_late && holders.len() >= min_copies {
+            if is_late && places(&holders) >= min_copies {
                 break;
             }
             tokio::select! {
@@ -204,7 +205,7 @@ impl Engine {
                     None => break,
                     Some((store, Ok(etag))) => {
                         holders.insert(store, etag);
-                        if holders.len() == min_copies {
+                        if places(&holders) == min_copies {
                             let again = begun + begun.elapsed() + begun.elapsed() / 4;
                             let due = learnt.deadline().max(again);
                             learnt.as_mut().reset(due);
@@ -230,6 +231,21 @@ impl Engine {
                 false
             }
         }
+    }
+
+    /// Places that hold this part and all others.
+    fn holds_all(&self, upload: &Upload, others: &[Part], part: &Part) -> BTreeSet<StoreName> {
+        let all = |store: &StoreName| {
+            part.holders.contains_key(store)
+                && others.iter().all(|p| p.holders.contains_key(store))
+                && self.is_place(store, &upload.bucket)
+        };
+        upload.natives.keys().filter(|store| all(store)).cloned().collect()
+    }
+
+    /// Do copies there count at all?
+    fn is_place(&self, store: &StoreName, bucket: &outlast_rules::BucketName) -> bool {
+        self.seat(store).is_some_and(|seat| seat.is_fit(bucket))
     }
 
     /// Stores that answer again get what they lack from the spool, so that they hold every part.
@@ -332,12 +348,6 @@ fn judge_open(upload: Upload) -> Result<Upload, UploadError> {
 }
 
 /// Stores that hold this part and every one acknowledged before.
-fn holds_all(upload: &Upload, others: &[Part], part: &Part) -> BTreeSet<StoreName> {
-    let all =
-        |store: &StoreName| part.holders.contains_key(store) && others.iter().all(|p| p.holders.contains_key(store));
-    upload.natives.keys().filter(|store| all(store)).cloned().collect()
-}
-
 fn names(stores: &BTreeSet<StoreName>) -> String {
     let names: Vec<&str> = stores.iter().map(StoreName::as_str).collect();
     if names.is_empty() { "none does".to_owned() } else { names.join(", ") }

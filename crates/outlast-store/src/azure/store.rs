@@ -50,6 +50,7 @@ impl AzureStore {
             part_bytes_min: 1,
             part_bytes_max: PART_BYTES_MAX,
             parts_max: PARTS_MAX,
+            parts_alike: false,
             copy_bytes_max: COPY_BYTES_MAX,
             never_given_up: false,
             etag_is_md5: false,

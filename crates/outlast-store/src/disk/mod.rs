@@ -96,6 +96,7 @@ impl DiskStore {
             part_bytes_min: 1,
             part_bytes_max: OBJECT_BYTES_MAX,
             parts_max: 10_000,
+            parts_alike: false,
             copy_bytes_max: OBJECT_BYTES_MAX,
             never_given_up,
             etag_is_md5: false,

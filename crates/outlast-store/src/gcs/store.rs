@@ -45,6 +45,7 @@ impl GcsStore {
             part_bytes_min: 1,
             part_bytes_max: OBJECT_BYTES_MAX,
             parts_max: PARTS_MAX,
+            parts_alike: false,
             copy_bytes_max: OBJECT_BYTES_MAX,
             never_given_up: false,
             etag_is_md5: false,

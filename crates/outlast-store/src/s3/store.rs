@@ -16,6 +16,8 @@ const GIB: u64 = 1024 * 1024 * 1024;
 /// Amazon S3 user guide, "multipart upload limits": part size, parts, and the largest single PUT and copy source. The
 /// services that speak S3 follow it or allow more.
 const SINGLE_BYTES_MAX: u64 = 5 * GIB;
+/// Cloudflare's R2 wants all parts but the last to be equally large (its documentation of multipart objects).
+const ALIKE_HOST: &str = ".r2.cloudflarestorage.com";
 const PART_BYTES_MIN: u64 = 5 * 1024 * 1024;
 const PARTS_MAX: u32 = 10_000;
 
@@ -46,6 +48,7 @@ impl S3Store {
             part_bytes_min: PART_BYTES_MIN,
             part_bytes_max: SINGLE_BYTES_MAX,
             parts_max: PARTS_MAX,
+            parts_alike: config.endpoint.contains(ALIKE_HOST),
             copy_bytes_max: SINGLE_BYTES_MAX,
             never_given_up: false,
             etag_is_md5: config.etag_is_md5,

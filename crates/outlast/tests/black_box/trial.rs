@@ -1,10 +1,13 @@
 //! No configuration at all: what the README's first command does, through aws-cli.
 
 use crate::support::{Aws, Launch};
+use crate::waiting::until_ok;
 use rustix::process::Signal;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
 /// Three stores, as `serve` names them.
 const STORES: [&str; 3] = ["one", "two", "three"];
@@ -98,6 +101,39 @@ fn keys_and_objects_outlive_the_process() {
     let aws = Aws::new(dir.path(), &again.s3, access, secret).expect("it was there a moment ago");
     aws.good(&["s3api", "get-object", "--bucket", "photos", "--key", "a.txt", "back"]);
     assert_eq!(fs::read_to_string(dir.path().join("back")).expect("downloaded"), "bytes that stay");
+}
+
+/// `cp -r` takes no extended attributes with it: stamps and headers are gone, and every ETag is another.
+#[test]
+fn a_trial_that_was_moved_without_its_attributes_is_served() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let first = Launch::new(dir.path()).serve();
+    let (access, secret) = keys(dir.path());
+    let Some(aws) = Aws::new(dir.path(), &first.s3, &access, &secret) else { return };
+    aws.good(&["s3", "mb", "s3://photos"]);
+    fs::write(dir.path().join("a.txt"), "bytes that stay").expect("written");
+    aws.good(&["s3api", "put-object", "--bucket", "photos", "--key", "a.txt", "--body", "a.txt"]);
+    first.end(Signal::TERM);
+
+    let moved = tempfile::tempdir().expect("a temporary folder");
+    let copy = |what: &str| {
+        let copied = Command::new("cp").arg("-r").arg(dir.path().join(what)).arg(moved.path()).status();
+        assert!(copied.expect("cp starts").success());
+    };
+    copy("outlast-data");
+    let again = Launch::new(moved.path()).serve();
+    let aws = Aws::new(moved.path(), &again.s3, &access, &secret).expect("it was there a moment ago");
+    aws.good(&["s3api", "get-object", "--bucket", "photos", "--key", "a.txt", "back"]);
+    assert_eq!(fs::read_to_string(moved.path().join("back")).expect("downloaded"), "bytes that stay");
+    // What was read so is looked at, and written anew with its stamp.
+    until_ok(Duration::from_secs(60), || {
+        let verified = Launch::new(moved.path()).args(&["photos", "--deep"]).run("verify");
+        if verified.status.code() == Some(0) {
+            Ok(())
+        } else {
+            Err(String::from_utf8_lossy(&verified.stdout).into_owned())
+        }
+    });
 }
 
 #[test]
