@@ -52,17 +52,17 @@ impl Engine {
             UploadState::Open => {}
             UploadState::Completed { etag, at } => {
                 let state = self.ledger.key_state(&ask.bucket, &ask.key).await.map_err(WriteError::from)?;
-                standing(&state, &upload)?;
-                return Ok(repeated(etag, *at));
+                let checksums = standing(&state, &upload)?.map(|entry| entry.checksums.clone());
+                return Ok(repeated(etag, *at, checksums.unwrap_or_default()));
             }
             UploadState::Aborted { .. } => return Err(UploadError::NoUpload),
             UploadState::Completing { .. } => {
                 // An earlier Complete was left undecided: it is resolved, and answered as the first would have been.
                 let state = self.resolve_key(&ask.bucket, &ask.key).await.map_err(WriteError::from)?;
                 if let Some(entry) = standing(&state, &upload)? {
-                    let (etag, at) = (entry.etag.clone(), entry.modified);
+                    let (etag, at, checksums) = (entry.etag.clone(), entry.modified, entry.checksums.clone());
                     self.completed(&upload, &etag, at).await?;
-                    return Ok(repeated(&etag, at));
+                    return Ok(repeated(&etag, at, checksums));
                 }
                 if state.intents.iter().any(|intent| intent.entry.write == upload.write) {
                     return Err(
@@ -264,8 +264,8 @@ fn standing<'a>(state: &'a KeyState, upload: &Upload) -> Result<Option<&'a Entry
     }
 }
 
-fn repeated(etag: &str, at: outlast_rules::Moment) -> Written {
-    Written { etag: etag.to_owned(), modified: at, checksums: vec![], places: vec![] }
+fn repeated(etag: &str, at: outlast_rules::Moment, checksums: Vec<outlast_rules::Checksum>) -> Written {
+    Written { etag: etag.to_owned(), modified: at, checksums, places: vec![] }
 }
 
 fn native_part(fresh: &[Part], part: &Part, store: &StoreName) -> NativePart {
