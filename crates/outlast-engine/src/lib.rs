@@ -51,6 +51,7 @@ mod health_loop;
 mod identity;
 mod leave;
 mod list;
+mod looking;
 mod multipart;
 mod native_bucket;
 mod orphans;

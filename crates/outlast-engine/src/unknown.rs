@@ -1,28 +1,17 @@
-//! Buckets that the ledger does not know are looked for on the stores: bounded, once for all who ask, and not again at once.
+//! Names of buckets that the ledger does not know: which are being looked for, and what else lies on each store.
 
-use crate::engine::Engine;
-use crate::native_bucket::holds_objects;
-use crate::seats::Seat;
-use outlast_ledger::{Bucket, BucketState};
-use outlast_rules::{BucketName, Moment, OpClass, StoreName};
+use outlast_rules::{BucketName, Moment};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Mutex;
 use tokio::sync::watch;
 
-/// A request that names an unknown bucket does not wait longer than this for the stores.
-const FOUND_DEADLINE: Duration = Duration::from_secs(1);
 /// A name that was not found is not looked for again within this time.
 const LOOK_EVERY_MS: u64 = 30_000;
 /// More names than anybody mistypes in half a minute; beyond it nobody is asked.
 const NAMES_MAX: usize = 1_000;
-/// Nobody waits for it; an account may have thousands of buckets.
-const NAMES_DEADLINE: Duration = Duration::from_secs(10);
-/// Names of others' buckets that are kept per store, under 100 bytes each; a store with more is one that is not known.
-const STRANGERS_MAX: usize = 10_000;
 
 /// Ok: no store has it, or it is known by now. Err: nobody can say; in words.
-type Found = Result<(), String>;
+pub(crate) type Found = Result<(), String>;
 
 /// The names that were asked for lately.
 #[derive(Default)]
@@ -34,7 +23,7 @@ struct Asked {
     end: watch::Receiver<Option<Found>>,
 }
 
-enum Ask {
+pub(crate) enum Ask {
     /// The caller looks; what it finds is sent to all who wait.
     Look(watch::Sender<Option<Found>>),
     /// Somebody looks already.
@@ -45,7 +34,7 @@ enum Ask {
 }
 
 impl Unknown {
-    fn ask(&self, name: &BucketName, now: Moment) -> Ask {
+    pub fn ask(&self, name: &BucketName, now: Moment) -> Ask {
         let mut asked = self.0.lock().expect("no code panics while it holds the table of names");
         // What ended without an answer, or with one that says nothing, is asked again.
         asked.retain(|_, look| {
@@ -69,7 +58,7 @@ impl Unknown {
 pub(crate) struct Strangers(Mutex<Option<BTreeSet<BucketName>>>);
 
 impl Strangers {
-    fn set(&self, names: Option<BTreeSet<BucketName>>) {
+    pub fn set(&self, names: Option<BTreeSet<BucketName>>) {
         *self.0.lock().expect("no code panics while it holds the names") = names;
     }
 
@@ -77,92 +66,15 @@ impl Strangers {
         self.set(None);
     }
 
-    fn are_known(&self) -> bool {
+    pub fn are_known(&self) -> bool {
         self.0.lock().expect("no code panics while it holds the names").is_some()
     }
 
     /// May a bucket of this name lie there, as far as anybody knows?
-    fn may_have(&self, name: &BucketName) -> bool {
+    pub fn may_have(&self, name: &BucketName) -> bool {
         let names = self.0.lock().expect("no code panics while it holds the names");
         names.as_ref().is_none_or(|names| names.contains(name))
     }
-}
-
-impl Engine {
-    /// A bucket that the ledger does not know may lie full on a store: then it is 503 until it is adopted, never 404. Where a
-    /// store that may have it cannot be asked nobody knows: the words say so.
-    pub(crate) async fn look_for_unknown(self: &Arc<Self>, name: &BucketName) -> Found {
-        while self.cached_bucket(name).is_none() && self.claimed_by_another(name).is_none() {
-            let mut end = match self.unknown.ask(name, self.now()) {
-                Ask::Absent => return Ok(()),
-                Ask::TooMany => return self.recall_unknown(name),
-                Ask::Wait(end) => end,
-                Ask::Look(tell) => {
-                    let found = self.look_on_stores(name).await;
-                    tell.send_replace(Some(found.clone()));
-                    return found;
-                }
-            };
-            // Dropped without an end: its client went away. Somebody else looks then.
-            if let Ok(found) = end.wait_for(Option::is_some).await {
-                return found.clone().expect("waited for");
-            }
-        }
-        Ok(())
-    }
-
-    async fn look_on_stores(self: &Arc<Self>, name: &BucketName) -> Found {
-        let looks = self.seats_of(name).into_iter().map(|seat| {
-            let native = seat.names.native(name);
-            async move {
-                let found = holds_objects(&seat, &native, FOUND_DEADLINE).await;
-                (seat, found)
-            }
-        });
-        let looks = futures_util::future::join_all(looks).await;
-        let holds = looks.iter().filter(|(_, found)| matches!(found, Ok(true)));
-        let on: Vec<StoreName> = holds.map(|(seat, _)| seat.name.clone()).collect();
-        if !on.is_empty() {
-            let bucket =
-                Bucket { name: name.clone(), created: self.now(), incarnation: 0, state: BucketState::Found { on } };
-            self.cache_bucket(name, Some(bucket));
-            return Ok(());
-        }
-        let why: Vec<String> = looks.iter().filter_map(|(_, found)| Some(found.as_ref().err()?.to_string())).collect();
-        let nobody = why.len() == looks.len();
-        let open = looks.iter().any(|(seat, found)| found.is_err() && seat.strangers.may_have(name));
-        if nobody || open { Err(not_known(name, &why.join("; "))) } else { Ok(()) }
-    }
-
-    /// Without asking anybody: as of the last time that each store was.
-    fn recall_unknown(&self, name: &BucketName) -> Found {
-        let seats = self.seats_of(name);
-        let may_have = seats.iter().find(|seat| seat.strangers.may_have(name));
-        let why = |seat: &Arc<Seat>| format!("{}: too many unknown names are asked for at once", seat.name);
-        may_have.map_or(Ok(()), |seat| Err(not_known(name, &why(seat))))
-    }
-
-    /// What else lies on a store that is well, for the time when it cannot be asked.
-    pub(crate) async fn learn_strangers(self: &Arc<Self>, seat: &Arc<Seat>) {
-        if seat.strangers.are_known() {
-            return;
-        }
-        let natives = match seat.within(OpClass::List, NAMES_DEADLINE, "list buckets", seat.store.list_buckets()).await
-        {
-            Ok(natives) => natives,
-            Err(error) => {
-                tracing::debug!("{error}: not known which other buckets it has");
-                return;
-            }
-        };
-        let clients = natives.iter().filter_map(|native| seat.names.client(native));
-        let strangers: BTreeSet<BucketName> = clients.filter(|name| self.cached_bucket(name).is_none()).collect();
-        seat.strangers.set(Some(strangers).filter(|names| names.len() <= STRANGERS_MAX));
-    }
-}
-
-fn not_known(name: &BucketName, why: &str) -> String {
-    format!("the bucket {name} is not known here, and not every store could be asked whether it has it: {why}")
 }
 
 #[cfg(test)]
