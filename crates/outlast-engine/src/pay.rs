@@ -263,7 +263,8 @@ impl Engine {
         let (bucket, key) = (&debt.bucket, &debt.key);
         let found = match found {
             Ok(found) => found,
-            Err(error) if matches!(error.fault, Fault::NoKey | Fault::NoBucket) => {
+            // A missing bucket is a verdict on the store, not on the key, while the bucket is served (protocol.md 1).
+            Err(error) if error.fault == Fault::NoKey || (error.fault == Fault::NoBucket && self.is_gone(bucket)) => {
                 return self.seen_without(seat, debt, &state).await;
             }
             Err(error) => return Ok(Paid::Later { why: error.to_string(), fault: Some(error.fault) }),

@@ -3,7 +3,7 @@
 mod support;
 
 use outlast_ledger::Ledger;
-use outlast_store::{Class, Faulty, MemoryTraits, Setting, Store, Switch, Trouble};
+use outlast_store::{Class, Fault, Faulty, MemoryTraits, Setting, Store, Switch, Trouble};
 use std::sync::Arc;
 use std::time::Duration;
 use support::{World, bytes, name};
@@ -58,5 +58,23 @@ async fn a_long_copy_holds_no_other_up() {
     world.settle().await;
     let shown = world.stores[2].shown("photos");
     assert_eq!(shown.iter().filter(|key| !key.starts_with(".outlast/")).count(), 1_502);
+    world.engine.stop().await;
+}
+
+/// The third misses a removal, and then says once that there is no such bucket: that is no word on the key, which lies there still.
+#[tokio::test(start_paused = true)]
+async fn a_bucket_that_is_gone_for_a_moment_settles_no_removal() {
+    let (world, switch) = without_the_third().await;
+    switch.clear();
+    world.put("k", b"one").await.unwrap();
+    assert_eq!(world.on_store(2).await, ["k"]);
+    let fails = Trouble::ServerError { status: 500, applies: false };
+    switch.set(Setting::on(&[Class::Delete], fails).below("k").times(1));
+    let gone = Trouble::Answer { fault: Fault::NoBucket, status: 404, code: "NoSuchBucket".into() };
+    switch.set(Setting::on(&[Class::Head], gone).below("k").times(1));
+    world.delete("k").await.unwrap();
+    world.engine.start_workers();
+    world.settle().await;
+    assert_eq!(world.on_store(2).await, [""; 0]);
     world.engine.stop().await;
 }
