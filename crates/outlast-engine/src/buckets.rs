@@ -4,6 +4,7 @@ use crate::asks::{BucketError, BucketFacts, ReadError, WriteError};
 use crate::engine::Engine;
 use crate::identity::BUCKET_DEADLINE;
 use crate::native_bucket::{Gate, NativeError, holds_objects};
+use crate::scrub::scrubbed_fact;
 use crate::seats::Seat;
 use futures_util::future::join_all;
 use outlast_ledger::{Bucket, BucketState, Change, LedgerError, ListQuery};
@@ -163,7 +164,7 @@ impl Engine {
         let native = seat.names.native(name);
         // What an earlier removal may still take away is no place, however full it stands there now.
         self.may_still_go(seat, name)?;
-        if !ours && holds_objects(seat, &native, BUCKET_DEADLINE).await? {
+        if !ours && holds_objects(seat, &native, BUCKET_DEADLINE, Gate::Health).await? {
             return Ok(true);
         }
         if !seat.names.is_configured(name) {
@@ -235,7 +236,9 @@ impl Engine {
             }
         }
         if left.is_empty() {
-            self.ledger.commit(vec![Change::DropBucket { name: name.clone() }]).await?;
+            let dates = self.seats.keys().map(|store| Change::DropFact { name: scrubbed_fact(store, name) });
+            let batch = std::iter::once(Change::DropBucket { name: name.clone() }).chain(dates).collect();
+            self.ledger.commit(batch).await?;
             self.cache_bucket(name, None);
             return Ok(());
         }

@@ -1,11 +1,12 @@
 //! Buckets that the ledger does not know are looked for on the stores: bounded, once for all who ask, and not again at once.
 
 use crate::engine::Engine;
-use crate::native_bucket::holds_objects;
+use crate::native_bucket::{Gate, holds_objects};
 use crate::seats::Seat;
 use crate::unknown::{Ask, Found};
 use outlast_ledger::{Bucket, BucketState};
-use outlast_rules::{BucketName, OpClass, StoreName};
+use outlast_rules::{BucketName, OpClass, Standing, StoreName};
+use outlast_store::{Fault, StoreError};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,7 +45,11 @@ impl Engine {
         let looks = self.seats_of(name).into_iter().map(|seat| {
             let native = seat.names.native(name);
             async move {
-                let found = holds_objects(&seat, &native, FOUND_DEADLINE).await;
+                // Health must not hear of it: a 403 on a name that anybody may type says nothing of the store.
+                let found = match seat.is_itself("list") {
+                    Ok(()) => holds_objects(&seat, &native, FOUND_DEADLINE, Gate::Identity).await,
+                    Err(error) => Err(error),
+                };
                 (seat, found)
             }
         });
@@ -59,7 +64,13 @@ impl Engine {
         }
         let why: Vec<String> = looks.iter().filter_map(|(_, found)| Some(found.as_ref().err()?.to_string())).collect();
         let nobody = why.len() == looks.len();
-        let open = looks.iter().any(|(seat, found)| found.is_err() && seat.strangers.may_have(name));
+        // Keys that may not see this bucket on a store that is well could not adopt it either; on one that fails, 403 says nothing.
+        let refused = |seat: &Seat, error: &StoreError| {
+            error.fault == Fault::Denied && seat.standing(OpClass::List) == Standing::Up
+        };
+        let open = looks.iter().any(|(seat, found)| {
+            found.as_ref().is_err_and(|error| !refused(seat, error)) && seat.strangers.may_have(name)
+        });
         if nobody || open { Err(not_known(name, &why.join("; "))) } else { Ok(()) }
     }
 
@@ -73,20 +84,22 @@ impl Engine {
 
     /// What else lies on a store that is well, for the time when it cannot be asked.
     pub(crate) async fn learn_strangers(self: &Arc<Self>, seat: &Arc<Seat>) {
-        if seat.strangers.are_known() {
+        if seat.strangers.were_asked_for() {
             return;
         }
-        let natives = match seat.within(OpClass::List, NAMES_DEADLINE, "list buckets", seat.store.list_buckets()).await
-        {
-            Ok(natives) => natives,
+        // Keys that are bound to some buckets may not ask this: health must not hear of it, and it is not asked again before the
+        // store was down once more.
+        let names = match seat.in_time("list buckets", NAMES_DEADLINE, seat.store.list_buckets()).await {
+            Ok(natives) => {
+                let clients = natives.iter().filter_map(|native| seat.names.client(native));
+                Some(clients.filter(|name| self.cached_bucket(name).is_none()).collect())
+            }
             Err(error) => {
                 tracing::debug!("{error}: not known which other buckets it has");
-                return;
+                None
             }
         };
-        let clients = natives.iter().filter_map(|native| seat.names.client(native));
-        let strangers: BTreeSet<BucketName> = clients.filter(|name| self.cached_bucket(name).is_none()).collect();
-        seat.strangers.set(Some(strangers).filter(|names| names.len() <= STRANGERS_MAX));
+        seat.strangers.learn(names.filter(|names: &BTreeSet<BucketName>| names.len() <= STRANGERS_MAX));
     }
 }
 

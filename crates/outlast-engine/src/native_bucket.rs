@@ -241,11 +241,15 @@ async fn take_down(seat: Arc<Seat>, native: String) -> Answer<()> {
 }
 
 /// Does a native bucket hold anything besides our own records?
-pub(crate) async fn holds_objects(seat: &Arc<Seat>, native: &str, deadline: Duration) -> Answer<bool> {
+pub(crate) async fn holds_objects(seat: &Arc<Seat>, native: &str, deadline: Duration, gate: Gate) -> Answer<bool> {
     let mut after: Option<String> = None;
     loop {
         let what = format!("list {native}");
-        let page = seat.within(OpClass::List, deadline, &what, seat.store.list(native, "", after.as_deref())).await;
+        let page = seat.store.list(native, "", after.as_deref());
+        let page = match gate {
+            Gate::Health => seat.within(OpClass::List, deadline, &what, page).await,
+            Gate::Identity => seat.in_time(&what, deadline, page).await,
+        };
         let page = match page {
             Ok(page) => page,
             Err(error) if error.fault == Fault::NoBucket => return Ok(false),

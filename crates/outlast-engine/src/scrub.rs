@@ -28,6 +28,11 @@ pub struct Scrubbed {
     pub orphans: u64,
 }
 
+/// When this store's copy of a bucket was scrubbed last; it goes with the bucket.
+pub(crate) fn scrubbed_fact(store: &StoreName, bucket: &BucketName) -> String {
+    fact(store, &format!("scrubbed.{bucket}"))
+}
+
 impl Engine {
     pub(crate) async fn scrub_listings(self: Arc<Self>) {
         loop {
@@ -52,7 +57,7 @@ impl Engine {
     /// The day of the last pass is in the ledger: a gateway that is restarted every night scrubs all the same. A bucket that was
     /// never scrubbed is due a day after it was first looked at.
     async fn scrub_if_due(self: &Arc<Self>, seat: &Arc<Seat>, bucket: &BucketName) -> Result<(), CompareError> {
-        let (name, now) = (fact(&seat.name, &format!("scrubbed.{bucket}")), self.now());
+        let (name, now) = (scrubbed_fact(&seat.name, bucket), self.now());
         let last = self.ledger.fact(&name).await?.and_then(|text| text.parse().ok()).map(Moment);
         match last {
             Some(last) if now.since_ms(last) < SCRUB_EVERY_MS => return Ok(()),

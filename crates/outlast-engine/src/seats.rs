@@ -304,7 +304,7 @@ impl Seat {
     }
 
     /// A store whose identity is not proven is neither filled nor read (protocol.md 6): the call is not sent, and tells nothing.
-    fn is_itself(&self, what: &str) -> Answer<()> {
+    pub fn is_itself(&self, what: &str) -> Answer<()> {
         match self.health(|health| health.condemned()) {
             None | Some(Reason::BytesDiffer) => Ok(()),
             Some(reason) => Err(StoreError {

@@ -2,7 +2,7 @@
 
 use outlast_rules::{BucketName, Moment};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 /// A name that was not found is not looked for again within this time.
@@ -37,13 +37,14 @@ impl Unknown {
     pub fn ask(&self, name: &BucketName, now: Moment) -> Ask {
         let mut asked = self.0.lock().expect("no code panics while it holds the table of names");
         // What ended without an answer, or with one that says nothing, is asked again.
-        asked.retain(|_, look| {
+        let counts = |look: &Asked| {
             let looks = look.end.borrow().is_none() && look.end.has_changed().is_ok();
             looks || (now.since_ms(look.at) < LOOK_EVERY_MS && matches!(*look.end.borrow(), Some(Ok(()))))
-        });
-        if let Some(look) = asked.get(name) {
+        };
+        if let Some(look) = asked.get(name).filter(|look| counts(look)) {
             return if look.end.borrow().is_some() { Ask::Absent } else { Ask::Wait(look.end.clone()) };
         }
+        asked.retain(|_, look| counts(look));
         if asked.len() >= NAMES_MAX {
             return Ask::TooMany;
         }
@@ -53,27 +54,48 @@ impl Unknown {
     }
 }
 
-/// Buckets of one store that the ledger does not know, as of the last time that it was asked; None: it never was.
+/// Buckets of one store that the ledger does not know, as of the last time that it was well.
 #[derive(Default)]
-pub(crate) struct Strangers(Mutex<Option<BTreeSet<BucketName>>>);
+pub(crate) struct Strangers(Mutex<Lately>);
+
+#[derive(Default)]
+enum Lately {
+    #[default]
+    NotAsked,
+    /// It does not tell, or has more than are kept.
+    NotTold,
+    Told(BTreeSet<BucketName>),
+}
 
 impl Strangers {
-    pub fn set(&self, names: Option<BTreeSet<BucketName>>) {
-        *self.0.lock().expect("no code panics while it holds the names") = names;
+    /// None: it was asked in vain.
+    pub fn learn(&self, names: Option<BTreeSet<BucketName>>) {
+        self.set(names.map_or(Lately::NotTold, Lately::Told));
     }
 
+    /// It is to be asked again.
     pub fn forget(&self) {
-        self.set(None);
+        self.set(Lately::NotAsked);
     }
 
-    pub fn are_known(&self) -> bool {
-        self.0.lock().expect("no code panics while it holds the names").is_some()
+    pub fn were_asked_for(&self) -> bool {
+        !matches!(*self.lock(), Lately::NotAsked)
     }
 
     /// May a bucket of this name lie there, as far as anybody knows?
     pub fn may_have(&self, name: &BucketName) -> bool {
-        let names = self.0.lock().expect("no code panics while it holds the names");
-        names.as_ref().is_none_or(|names| names.contains(name))
+        match &*self.lock() {
+            Lately::Told(names) => names.contains(name),
+            Lately::NotAsked | Lately::NotTold => true,
+        }
+    }
+
+    fn set(&self, lately: Lately) {
+        *self.lock() = lately;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Lately> {
+        self.0.lock().expect("no code panics while it holds the names")
     }
 }
 
@@ -124,9 +146,11 @@ mod tests {
     fn a_store_that_was_never_asked_may_have_anything() {
         let strangers = Strangers::default();
         assert!(strangers.may_have(&name(0)));
-        strangers.set(Some(BTreeSet::from([name(1)])));
+        strangers.learn(Some(BTreeSet::from([name(1)])));
         assert!(!strangers.may_have(&name(0)) && strangers.may_have(&name(1)));
         strangers.forget();
-        assert!(strangers.may_have(&name(0)));
+        assert!(strangers.may_have(&name(0)) && !strangers.were_asked_for());
+        strangers.learn(None);
+        assert!(strangers.may_have(&name(0)) && strangers.were_asked_for());
     }
 }

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use outlast_engine::*;
 use outlast_ledger::{Durability, Embedded, Mode};
 use outlast_rules::BucketName;
-use outlast_store::{Apply, At, Body, Class, Dress, Faulty, MemoryStore, MemoryTraits, PutSpec, Setting, Store};
+use outlast_store::{Apply, At, Body, Class, Dress, Fault, Faulty, MemoryStore, MemoryTraits, PutSpec, Setting, Store};
 use outlast_store::{Switch, Trouble};
 use std::sync::Arc;
 use std::time::Duration;
@@ -155,5 +155,25 @@ async fn a_store_that_is_away_may_have_it() {
         "a store that is away keeps nobody from making a bucket: {head:?}"
     );
     world.engine.create_bucket(client("new-photos")).await.unwrap();
+    world.engine.stop().await;
+}
+
+/// Keys that are bound to some buckets may neither list all buckets nor see one that is not theirs.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_does_not_tell_what_else_it_has_is_well() {
+    let (world, switch) = with_a_stranger().await;
+    let denied = Trouble::Answer { fault: Fault::Denied, status: 403, code: "AccessDenied".into() };
+    switch.set(Setting::on(&[Class::Bucket], denied.clone()));
+    world.engine.start_workers();
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    let told: Vec<(String, String)> =
+        world.engine.status().await.stores.into_iter().map(|store| (store.standing, store.reason)).collect();
+    assert!(told.iter().all(|(standing, _)| standing == "up"), "{told:?}");
+    switch.set(Setting::on(&[Class::List], denied).times(1));
+    let head = world.engine.head_bucket(client("somebody-elses")).await;
+    assert!(matches!(head, Err(BucketError::NoBucket)), "it could not be adopted with these keys: {head:?}");
+    switch.set(Setting::all(Trouble::Refuse));
+    let head = world.engine.head_bucket(client("new-photos")).await;
+    assert!(matches!(head, Err(BucketError::NotServed(_))), "it has never told what it has: {head:?}");
     world.engine.stop().await;
 }

@@ -72,10 +72,7 @@ fn run(cli: &Cli) -> Result<Ending, Failure> {
             };
             wait(commands::check::run(args, &source))
         }
-        Command::Status(args) => {
-            let source = source::find_gateway(named)?;
-            wait(commands::status::run(args, &source))
-        }
+        Command::Status(args) => wait(commands::status::run(args, &source::find_gateway(named)?)),
         Command::Verify(args) => match &args.report {
             // Whoever was given a report has no configuration of ours.
             Some(report) => commands::report::run(args, report, named),
@@ -85,48 +82,33 @@ fn run(cli: &Cli) -> Result<Ending, Failure> {
             }
         },
         Command::Adopt(args) => {
-            let source = source::find_gateway(named)?;
+            // Its plan is reckoned with the prices of the stores.
+            let source = source::find(named, Make::Nothing)?;
             wait(commands::adopt::run(args, &source))
         }
-        Command::Undelete(args) => {
-            let source = source::find_gateway(named)?;
-            wait(commands::undelete::run(args, &source))
-        }
+        Command::Undelete(args) => wait(commands::undelete::run(args, &source::find_gateway(named)?)),
         Command::Rebuild(args) => {
             let source = source::find(named, Make::Nothing)?;
             wait(commands::rebuild::run(args, &source))
         }
-        Command::Freeze => {
-            let source = source::find_gateway(named)?;
-            wait(commands::freeze::freeze(&source))
-        }
-        Command::Thaw => {
-            let source = source::find_gateway(named)?;
-            wait(commands::freeze::thaw(&source))
-        }
-        Command::Store(StoreCommand::Accept(args)) => {
-            let source = source::find_gateway(named)?;
-            wait(commands::accept::run(args, &source))
-        }
-        Command::Store(StoreCommand::Drain(args)) => {
-            let source = source::find_gateway(named)?;
-            wait(commands::leave::drain(args, &source))
-        }
+        Command::Freeze => wait(commands::freeze::freeze(&source::find_gateway(named)?)),
+        Command::Thaw => wait(commands::freeze::thaw(&source::find_gateway(named)?)),
+        Command::Store(StoreCommand::Accept(args)) => wait(commands::accept::run(args, &source::find_gateway(named)?)),
+        Command::Store(StoreCommand::Drain(args)) => wait(commands::leave::drain(args, &source::find_gateway(named)?)),
         Command::Store(StoreCommand::Remove(args)) => {
-            let source = source::find_gateway(named)?;
-            wait(commands::leave::remove(args, &source))
+            wait(commands::leave::remove(args, &source::find_gateway(named)?))
         }
         Command::Fault(command) => fault(command, named),
     }
 }
 
 fn fault(command: &FaultCommand, named: Option<&Path>) -> Result<Ending, Failure> {
-    let source = source::find_gateway(named)?;
     match command {
-        FaultCommand::Set(args) => wait(commands::fault::set(args, &source)),
-        FaultCommand::Play(args) => wait(commands::fault::play(args, &source)),
-        FaultCommand::List(args) => wait(commands::fault::list(args, &source)),
-        FaultCommand::End => wait(commands::fault::end(&source)),
+        // They judge the names of stores before they ask.
+        FaultCommand::Set(args) => wait(commands::fault::set(args, &source::find(named, Make::Nothing)?)),
+        FaultCommand::Play(args) => wait(commands::fault::play(args, &source::find(named, Make::Nothing)?)),
+        FaultCommand::List(args) => wait(commands::fault::list(args, &source::find_gateway(named)?)),
+        FaultCommand::End => wait(commands::fault::end(&source::find_gateway(named)?)),
     }
 }
 

@@ -44,7 +44,7 @@ pub fn find(named: Option<&Path>, make: Make) -> Result<Source, Unfound> {
     find_with(named, make, Secrets::Needed)
 }
 
-/// The same for a command that only asks a running gateway.
+/// The same for a command that only asks a running gateway, and nothing of its stores' sections.
 ///
 /// # Errors
 /// As above, but for secrets: it needs none.

@@ -189,3 +189,40 @@ path = "b"
     assert_eq!(wrong.status.code(), Some(1), "{told}");
     assert!(told.contains("[s3] tls: outlast.toml: holds no certificate"), "{told}");
 }
+
+/// The unit of systemd has the secrets, the shell of the night has not.
+#[test]
+fn who_asks_a_gateway_needs_no_secrets_and_who_names_a_store_is_not_told_that_there_is_none() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let config = r#"
+[admin]
+listen = "127.0.0.1:1"
+
+[user.app]
+access_key = "APP"
+secret_key = { env = "SURELY_NOT_SET" }
+
+[store.b2]
+kind = "s3"
+endpoint = "http://127.0.0.1:1"
+region = "eu"
+access_key = { env = "B2_KEY" }
+secret_key = { env = "B2_SECRET" }
+
+[defaults]
+min_copies = 1
+"#;
+    fs::write(dir.path().join("outlast.toml"), config).expect("written");
+    let said = |command: &str, args: &[&str]| {
+        let output = Launch::new(dir.path()).args(args).run(command);
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, told) = said("status", &[]);
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("127.0.0.1:1") && !told.contains("not set"), "{told}");
+    for (command, args) in [("fault", &["set", "b2", "refuse"][..]), ("adopt", &["photos", "--from", "b2"])] {
+        let (code, told) = said(command, args);
+        assert_eq!(code, Some(2), "{command}: {told}");
+        assert!(told.contains("B2_KEY is not set") && !told.contains("no store"), "{command}: {told}");
+    }
+}
