@@ -17,8 +17,6 @@ use std::time::Duration;
 
 /// A call that is refused by its condition this often meets somebody who writes faster than we look.
 const RETRIES_AFTER_412_MAX: usize = 4;
-/// A HEAD that decides about a write is worth more patience than one that serves a read.
-pub(crate) const LOOK_DEADLINE: Duration = Duration::from_secs(2);
 
 /// What is to be written to one store.
 pub(crate) struct Call {
@@ -247,11 +245,6 @@ impl Call {
         Ok(rolled_back.iter().any(|(write, _)| *write == stamp.write) && self.is_newest(engine).await?)
     }
 
-    async fn head(&self) -> Answer<Found> {
-        let (at, what) = (self.seat.at(&self.bucket, &self.key), format!("head {}/{}", self.bucket, self.key));
-        self.seat.within(OpClass::Read, LOOK_DEADLINE, &what, self.seat.store.head(&at, None)).await
-    }
-
     /// HEAD; the fence for what is there, or why no call follows.
     async fn look(
         &mut self,
@@ -261,7 +254,7 @@ impl Call {
         let powers = self.seat.powers(&self.bucket, self.operation());
         let found = match self.found.take().filter(|_| powers.fenced || powers.pinned) {
             Some(found) => found,
-            None => self.head().await,
+            None => self.seat.look(&self.bucket, &self.key).await,
         };
         let there = match judge(&self.bucket, &self.key, &self.entry, &self.before, found) {
             Ok(there) => there,

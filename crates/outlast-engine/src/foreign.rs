@@ -68,7 +68,12 @@ impl Engine {
             let from = seat.at(bucket, key);
             return seat.watched(OpClass::Write, seat.store.copy(&from, &found.pin, to, &spec)).await;
         }
-        let entry = Arc::new(found_entry(seat, found, self.now()));
+        let entry = Arc::new(Entry {
+            holders: BTreeMap::from([(seat.name.clone(), found.pin.clone())]),
+            // Only its own pin vouches for it.
+            adopted_from: Adopted::of([seat.name.clone()]),
+            ..found_entry(found, self.now())
+        });
         let there = Elsewhere { engine: self, seat, bucket, key, entry: &entry, digests: None, spooled: false };
         there.send(to, spec).await
     }
@@ -97,12 +102,12 @@ impl Engine {
     }
 }
 
-/// What lies there, as an entry that only its own pin vouches for.
-fn found_entry(seat: &Seat, found: &Found, now: Moment) -> Entry {
+/// What lies there and no entry knows, as an entry that nobody holds.
+pub(crate) fn found_entry(found: &Found, now: Moment) -> Entry {
     let stamp = found.dress.stamp.as_ref();
     Entry {
         write: stamp.map_or(WriteId(0), |stamp| stamp.write),
-        seq: Seq(0),
+        seq: stamp.and_then(|stamp| stamp.seq).unwrap_or(Seq(0)),
         kind: EntryKind::Object,
         size: found.size,
         etag: found.pin.etag.clone(),
@@ -110,8 +115,8 @@ fn found_entry(seat: &Seat, found: &Found, now: Moment) -> Entry {
         head: found.dress.head.clone(),
         layout: Layout::Whole,
         checksums: vec![],
-        holders: BTreeMap::from([(seat.name.clone(), found.pin.clone())]),
-        adopted_from: Adopted::of([seat.name.clone()]),
+        holders: BTreeMap::new(),
+        adopted_from: None,
         predecessors: vec![],
         record: None,
     }

@@ -1,15 +1,15 @@
 //! One debt of one store is paid: look, then copy or remove; marks are obeyed like by any write (protocol.md 6).
 
-use crate::call::{Call, End, LOOK_DEADLINE, Load, There, judge};
+use crate::call::{Call, End, Load, There, judge};
 use crate::counters::count;
 use crate::engine::Engine;
+use crate::foreign::found_entry;
 use crate::lanes::{LANE_WAIT, LaneGuard};
 use crate::seats::{Operation, Seat};
 use outlast_ledger::{Change, LedgerError};
 use outlast_rules::{
-    BucketName, Debt, DebtKind, Displaced, Entry, EntryKind, Fence, Key, KeyState, Layout, Leaves, Mark, Moment,
-    Mutant, OpClass, Seen, Seq, Shelf, Stamp, Step, StoreName, Trashed, UNDELETE_MS_DEFAULT, WriteId, broken,
-    closed_by, is_safe, trash_name,
+    BucketName, Debt, DebtKind, Displaced, Entry, Fence, Key, KeyState, Leaves, Mark, Moment, Mutant, OpClass, Seen,
+    Shelf, Step, StoreName, Trashed, UNDELETE_MS_DEFAULT, WriteId, broken, closed_by, is_safe, trash_name,
 };
 use outlast_store::{Answer, Applied, Fault, Found};
 use std::collections::BTreeMap;
@@ -85,9 +85,7 @@ impl Engine {
         };
         // Not in the lane: a store that has just fallen silent would keep the key's writers waiting. While the flight is
         // held no call of ours changes what was seen.
-        let at = seat.at(&debt.bucket, &debt.key);
-        let what = format!("head {}/{}", debt.bucket, debt.key);
-        let found = seat.within(OpClass::Read, LOOK_DEADLINE, &what, seat.store.head(&at, None)).await;
+        let found = seat.look(&debt.bucket, &debt.key).await;
         let Some(lane) = self.lanes.lock_within(LANE_WAIT, &debt.bucket, &debt.key).await else {
             return Ok(Some(later("a write of this key is in its commit phase")));
         };
@@ -455,7 +453,7 @@ impl Engine {
         let spec = outlast_store::PutSpec { dress: found.dress.clone(), fence: None, md5: None };
         let pin = self.keep_there(seat, (bucket, key), found, &to, spec).await?;
         let shelf = Shelf { pin: seat.pin(bucket, pin), native: false };
-        let trashed = leftover(bucket, key, found, stamp, self.now(), (seat.name.clone(), shelf));
+        let trashed = leftover(bucket, key, found, self.now(), (seat.name.clone(), shelf));
         if let Err(error) = self.ledger.commit(vec![Change::PutTrash(Box::new(trashed))]).await {
             tracing::error!("a leftover in the trash could not be written down: {error}");
         }
@@ -469,33 +467,11 @@ impl Engine {
 }
 
 /// Nobody was ever told of it: it is kept for as long as anything is, and then it goes.
-fn leftover(
-    bucket: &BucketName,
-    key: &Key,
-    found: &Found,
-    stamp: &Stamp,
-    now: Moment,
-    (store, shelf): (StoreName, Shelf),
-) -> Trashed {
-    let entry = Entry {
-        write: stamp.write,
-        seq: stamp.seq.unwrap_or(Seq(0)),
-        kind: EntryKind::Object,
-        size: found.size,
-        etag: found.pin.etag.clone(),
-        modified: found.modified.unwrap_or(now),
-        head: found.dress.head.clone(),
-        layout: Layout::Whole,
-        checksums: vec![],
-        holders: BTreeMap::new(),
-        adopted_from: None,
-        predecessors: vec![],
-        record: None,
-    };
+fn leftover(bucket: &BucketName, key: &Key, found: &Found, now: Moment, (store, shelf): (StoreName, Shelf)) -> Trashed {
     Trashed {
         bucket: bucket.clone(),
         key: key.clone(),
-        entry,
+        entry: found_entry(found, now),
         by: WriteId(0),
         why: Displaced::Leftover,
         at: now,

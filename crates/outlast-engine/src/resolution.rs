@@ -1,7 +1,7 @@
 //! An undecided write is resolved: what the stores show decides, forward where it can be (protocol.md 2.7).
 
 use crate::asks::WriteError;
-use crate::call::{Call, End, LOOK_DEADLINE, Load, Report, There, foretold, judge, leaves};
+use crate::call::{Call, End, Load, Report, There, foretold, judge, leaves};
 use crate::counters::count;
 use crate::engine::Engine;
 use crate::seats::{Operation, Seat};
@@ -170,9 +170,7 @@ impl Engine {
         state: &KeyState,
         intent: &Intent,
     ) -> (StoreView, Option<Pin>, bool) {
-        let at = seat.at(bucket, key);
-        let what = format!("head {bucket}/{key}");
-        let found = seat.within(OpClass::Read, LOOK_DEADLINE, &what, seat.store.head(&at, None)).await;
+        let found = seat.look(bucket, key).await;
         let powers = seat.powers(bucket, Operation::Put);
         let marks = || state.marks_on(&seat.name);
         // A call that only looks so far has no mark yet, and may be about to write one and be sent.

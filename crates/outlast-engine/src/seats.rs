@@ -8,7 +8,7 @@ use outlast_rules::{
     Arrival, BucketName, Grades, Health, Key, Moment, Mutant, Observation, OpClass, Pin, Powers, Reason, Silence,
     Standing, StoreName, broken,
 };
-use outlast_store::{Answer, Applied, At, Fault, Limits, ProbeReport, Store, StoreError};
+use outlast_store::{Answer, Applied, At, Fault, Found, Limits, ProbeReport, Store, StoreError};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,6 +21,8 @@ use tokio::time::Instant;
 const CANARY_MS_METERED: u64 = 60_000;
 /// Between canaries elsewhere: a third of the time in which a person begins to worry.
 const CANARY_MS: u64 = 20_000;
+/// A HEAD that decides about a write is worth more patience than one that serves a read.
+const LOOK_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Which of a store's commit calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -301,6 +303,12 @@ impl Seat {
             OpClass::Write | OpClass::Delete => self.is_in_our_epoch().await,
             OpClass::Read | OpClass::List => Ok(()),
         }
+    }
+
+    /// HEAD of what lies under a key now, whichever copy it is, where a write or a debt is decided by it.
+    pub async fn look(&self, bucket: &BucketName, key: &Key) -> Answer<Found> {
+        let (at, what) = (self.at(bucket, key), format!("head {bucket}/{key}"));
+        self.within(OpClass::Read, LOOK_DEADLINE, &what, self.store.head(&at, None)).await
     }
 
     /// A store whose identity is not proven is neither filled nor read (protocol.md 6): the call is not sent, and tells nothing.

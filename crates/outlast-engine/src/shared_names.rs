@@ -10,8 +10,8 @@ impl Engine {
     pub(crate) fn claimed_by_another(&self, name: &BucketName) -> Option<String> {
         self.seats_of(name).iter().find_map(|seat| {
             let (native, place) = (seat.names.native(name), seat.store.place());
-            let same = self.seats.values().filter(|other| other.store.place() == place);
-            let whose = same.into_iter().find_map(|other| self.claim_of(other, &native, seat, name))?;
+            let mut same = self.seats.values().filter(|other| other.store.place() == place);
+            let whose = same.find_map(|other| self.claim_of(other, &native, seat, name))?;
             Some(format!("its native bucket on {} would be {native}, and that {whose}", seat.name))
         })
     }

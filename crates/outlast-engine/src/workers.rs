@@ -1,6 +1,5 @@
 //! What runs beside the verbs: one catch-up worker per store, the resolver of undecided writes, second looks.
 
-use crate::call::LOOK_DEADLINE;
 use crate::counters::count;
 use crate::engine::Engine;
 use crate::lanes::LANE_WAIT;
@@ -233,10 +232,8 @@ impl Engine {
     async fn second_look(self: &Arc<Self>, seat: &Arc<Seat>, mark: &Mark) -> Result<(), LedgerError> {
         let (bucket, key) = (&mark.bucket, &mark.key);
         let Some(_flight) = seat.flights.try_lock(bucket, key) else { return Ok(()) };
-        let what = format!("head {bucket}/{key}");
-        let at = seat.at(bucket, key);
         // Looked at before the lane, as debts are; what could not be judged now is looked at again by the next round.
-        let found = seat.within(OpClass::Read, LOOK_DEADLINE, &what, seat.store.head(&at, None)).await;
+        let found = seat.look(bucket, key).await;
         let Some(_lane) = self.lanes.lock_within(LANE_WAIT, bucket, key).await else { return Ok(()) };
         let store = seat.name.clone();
         if !seat.limits().never_given_up && !seat.is_settled() {

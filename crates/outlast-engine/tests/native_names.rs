@@ -32,11 +32,16 @@ async fn over(world: &World, stores: Vec<(usize, Arc<MemoryStore>, NativeNames)>
     Engine::open(settings, Arc::new(TokioClock::new(START)), Arc::new(ledger), setups).await
 }
 
-/// Stores of a fresh world, whose own gateway is gone.
+/// Stores of a world whose own gateway is gone, its bucket `photos` still in its ledger.
 async fn ground(count: usize) -> World {
     let world = World::new(&vec![MemoryTraits::B; count]).await;
     world.engine.stop().await;
     world
+}
+
+/// The same stores, and a new ledger.
+fn forgotten(world: World) -> World {
+    World { dir: tempfile::tempdir().unwrap(), ..world }
 }
 
 fn why(refused: Result<(), BucketError>) -> String {
@@ -50,27 +55,17 @@ fn why(refused: Result<(), BucketError>) -> String {
 async fn a_name_given_by_hand_is_not_given_by_the_prefix_too() {
     let world = ground(2).await;
     world.stores[0].create_bucket("acme-photos").await.unwrap();
-    let stores = || {
+    let stores = |world: &World| {
         vec![
             (0, world.stores[0].clone(), named("acme-", &[("pics", "acme-photos")])),
             (1, world.stores[1].clone(), named("", &[])),
         ]
     };
-    let engine = over(&world, stores()).await.map_err(|error| error.to_string());
-    assert!(engine.err().unwrap().contains("the bucket photos cannot be served"), "it was made under another name");
+    let refused = over(&world, stores(&world)).await.err().map(|error| error.to_string());
+    assert!(refused.unwrap().contains("the bucket photos cannot be served"), "it was made under another name");
 
-    let fresh = ground(2).await;
-    fresh.stores[0].create_bucket("acme-photos").await.unwrap();
-    let tempdir = World { dir: tempfile::tempdir().unwrap(), ..fresh };
-    let engine = over(
-        &tempdir,
-        vec![
-            (0, tempdir.stores[0].clone(), named("acme-", &[("pics", "acme-photos")])),
-            (1, tempdir.stores[1].clone(), named("", &[])),
-        ],
-    )
-    .await
-    .unwrap();
+    let world = forgotten(world);
+    let engine = over(&world, stores(&world)).await.unwrap();
     engine.create_bucket(client("pics")).await.unwrap();
     let told = why(engine.create_bucket(client("photos")).await);
     assert!(told.contains("acme-photos") && told.contains("is the bucket pics on s0"), "{told}");
@@ -83,8 +78,7 @@ async fn a_name_given_by_hand_is_not_given_by_the_prefix_too() {
 
 #[tokio::test(start_paused = true)]
 async fn two_stores_on_one_service_keep_their_buckets_apart() {
-    let world = ground(2).await;
-    let world = World { dir: tempfile::tempdir().unwrap(), ..world };
+    let world = forgotten(ground(2).await);
     let shared = &world.stores[0];
     let engine = over(
         &world,

@@ -3,11 +3,11 @@
 mod support;
 
 use outlast_engine::*;
-use outlast_ledger::{Durability, Embedded, Mode};
+use outlast_ledger::{Durability, Embedded, Ledger, Mode};
 use outlast_store::{At, MemoryTraits, Store};
 use std::sync::Arc;
 use std::time::Duration;
-use support::{START, World, bytes, name};
+use support::{START, World, bucket, bytes, name};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -37,4 +37,19 @@ async fn restarts_do_not_put_it_off() {
     tokio::time::sleep(10 * HOUR).await;
     assert_eq!(world.on_store(1).await, ["k"]);
     engine.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn its_date_goes_with_the_bucket() {
+    let world = World::new(&[MemoryTraits::B; 3]).await;
+    world.engine.identify().await.unwrap();
+    world.engine.start_workers();
+    tokio::time::sleep(HOUR).await;
+    let date = "store.s1.scrubbed.photos";
+    assert!(world.ledger.fact(date).await.unwrap().is_some());
+    world.engine.delete_bucket(bucket()).await.unwrap();
+    tokio::time::sleep(HOUR).await;
+    assert_eq!(world.ledger.buckets().await.unwrap(), []);
+    assert_eq!(world.ledger.fact(date).await.unwrap(), None);
+    world.engine.stop().await;
 }

@@ -128,10 +128,10 @@ impl DebtQueue {
     pub fn refill(&mut self, due: Vec<Debt>) -> bool {
         let more = due.len() >= self.limit();
         let room = self.room();
-        let new = due.into_iter().filter(|debt| !self.held.contains(&(debt.bucket.clone(), debt.key.clone())));
+        let new = due.into_iter().filter(|debt| !self.held.contains(&name(debt)));
         let (large, small): (Vec<Debt>, Vec<Debt>) = new.take(room).partition(|debt| bytes(debt) >= LARGE);
         for (queue, new) in [(&mut self.small, small), (&mut self.large, large)] {
-            self.held.extend(new.iter().map(|debt| (debt.bucket.clone(), debt.key.clone())));
+            self.held.extend(new.iter().map(name));
             queue.extend(new);
             queue.make_contiguous().sort_by(|a, b| turn(a).cmp(&turn(b)));
         }
@@ -158,13 +158,17 @@ impl DebtQueue {
 
     /// It was paid, or put off: the journal knows.
     pub fn done(&mut self, debt: &Debt) {
-        self.held.remove(&(debt.bucket.clone(), debt.key.clone()));
+        self.held.remove(&name(debt));
         let bytes = bytes(debt);
         if bytes >= LARGE {
             self.large_out -= 1;
             self.large_bytes = self.large_bytes.saturating_sub(bytes);
         }
     }
+}
+
+fn name(debt: &Debt) -> (BucketName, Key) {
+    (debt.bucket.clone(), debt.key.clone())
 }
 
 fn turn(debt: &Debt) -> (Moment, Seq, &BucketName, &Key) {

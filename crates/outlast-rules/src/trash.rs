@@ -85,24 +85,21 @@ impl Trashed {
 /// The name of a trashed write's copy: `.outlast/trash/<write id>/<key>`, or a hash instead of a key that would make it too
 /// long. The write id alone makes it unique.
 pub fn trash_name(bucket: &BucketName, key: &Key, write: WriteId) -> String {
-    let plain = format!("{RESERVED_PREFIX}trash/{write}/{key}");
-    if plain.len() <= NAME_BYTES_MAX {
-        return plain;
-    }
-    format!("{RESERVED_PREFIX}trash/{write}/~{}", hash_text(bucket, key))
+    name_in(&format!("{RESERVED_PREFIX}trash/{write}"), bucket, key)
 }
 
 /// The name of a foreign object that is kept: `.outlast/conflicts/<id>/<key>`, or a hash as above. `id`: by chance, unique.
 pub fn conflict_name(bucket: &BucketName, key: &Key, id: u128) -> String {
-    let plain = format!("{RESERVED_PREFIX}conflicts/{id:032x}/{key}");
+    name_in(&format!("{RESERVED_PREFIX}conflicts/{id:032x}"), bucket, key)
+}
+
+fn name_in(folder: &str, bucket: &BucketName, key: &Key) -> String {
+    let plain = format!("{folder}/{key}");
     if plain.len() <= NAME_BYTES_MAX {
         return plain;
     }
-    format!("{RESERVED_PREFIX}conflicts/{id:032x}/~{}", hash_text(bucket, key))
-}
-
-fn hash_text(bucket: &BucketName, key: &Key) -> String {
-    name_hash(bucket, key).iter().map(|byte| format!("{byte:02x}")).collect()
+    let hash: String = name_hash(bucket, key).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{folder}/~{hash}")
 }
 
 /// The key as it is now, as far as bringing back depends on it.

@@ -14,3 +14,4 @@ mod endings;
 mod leaving;
 mod mistakes;
 mod trial;
+mod two_disks;

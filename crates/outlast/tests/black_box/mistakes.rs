@@ -1,6 +1,7 @@
 //! A wrong configuration: all of it is told at once, in plain text where no terminal is, and nothing is begun.
 
 use crate::support::Launch;
+use crate::two_disks;
 use std::fs;
 
 const WRONG: &str = r#"data_dri = "outlast-data"
@@ -122,25 +123,7 @@ fn a_wrong_flag_is_usage() {
 #[test]
 fn a_bucket_named_by_hand_has_to_be_there() {
     let dir = tempfile::tempdir().expect("a temporary folder");
-    for store in ["a", "b"] {
-        fs::create_dir(dir.path().join(store)).expect("made");
-    }
-    let config = r#"
-[user.app]
-access_key = "APP"
-secret_key = "a-secret-of-the-test"
-
-[store.a]
-kind = "disk"
-path = "a"
-bucket_prefix = "acme-"
-buckets = { photos = "acme-photos-eu" }
-
-[store.b]
-kind = "disk"
-path = "b"
-"#;
-    fs::write(dir.path().join("outlast.toml"), config).expect("written");
+    two_disks::write(dir.path(), "", "bucket_prefix = \"acme-\"\nbuckets = { photos = \"acme-photos-eu\" }");
     let check = || Launch::new(dir.path()).run("check");
     let unfit = check();
     let told = String::from_utf8_lossy(&unfit.stdout).into_owned();
@@ -155,35 +138,16 @@ path = "b"
 #[test]
 fn names_that_no_bucket_can_have_and_files_that_are_no_certificate() {
     let dir = tempfile::tempdir().expect("a temporary folder");
-    for store in ["a", "b"] {
-        fs::create_dir(dir.path().join(store)).expect("made");
-    }
-    let config = r#"
-[user.app]
-access_key = "APP"
-secret_key = "a-secret-of-the-test"
-
-[store.a]
-kind = "disk"
-path = "a"
-bucket_prefix = "../"
-buckets = { photos = "Not A Bucket!" }
-system_bucket = "???"
-
-[store.b]
-kind = "disk"
-path = "b"
-"#;
-    fs::write(dir.path().join("outlast.toml"), config).expect("written");
+    let names = "bucket_prefix = \"../\"\nbuckets = { photos = \"Not A Bucket!\" }\nsystem_bucket = \"???\"";
+    two_disks::write(dir.path(), "", names);
     let wrong = Launch::new(dir.path()).run("check");
     let told = String::from_utf8_lossy(&wrong.stderr).into_owned();
     assert_eq!(wrong.status.code(), Some(2), "{told}");
     for name in ["bucket_prefix \"../\" begins no bucket's name", "called \"Not A Bucket!\"", "called \"???\""] {
         assert!(told.contains(name), "{name} in {told}");
     }
-    let stores = config.lines().filter(|line| !line.contains("bucket")).collect::<Vec<_>>().join("\n");
     let tls = "[s3]\ntls = { certificate = \"outlast.toml\", key = \"outlast.toml\" }\n";
-    fs::write(dir.path().join("outlast.toml"), format!("{tls}{stores}")).expect("written");
+    two_disks::write(dir.path(), tls, "");
     let wrong = Launch::new(dir.path()).run("check");
     let told = String::from_utf8_lossy(&wrong.stdout).into_owned();
     assert_eq!(wrong.status.code(), Some(1), "{told}");
