@@ -22,6 +22,8 @@ use tokio::time::Instant;
 /// A body that stands still this long has stopped. Protocol.md 3.3 allows 2 s; what is left of them is for the next holder's
 /// first byte, so that a client sees no pause of 2 s.
 const BODY_SILENCE_MAX: Duration = Duration::from_millis(1500);
+/// Before its first byte, while another holder has not been asked: a client waits a second for all of them.
+const FIRST_SILENCE_MAX: Duration = Duration::from_millis(750);
 /// Other calls have shown that the store is down: so long a body may stand still all the same, as bodies do when a disk is busy.
 const BODY_SILENCE_MAX_DOWN: Duration = Duration::from_millis(500);
 /// How often a body that stands still looks whether its store is down.
@@ -41,6 +43,8 @@ pub(crate) struct Reading {
     /// The next byte that leaves.
     at: u64,
     end: u64,
+    /// Where it began.
+    start: u64,
     open: Option<Open>,
     first: Option<Bytes>,
     why: Vec<String>,
@@ -93,6 +97,7 @@ impl Reading {
             tried: 0,
             at: range.0,
             end: range.1,
+            start: range.0,
             open: None,
             first: None,
             why: vec![],
@@ -426,10 +431,14 @@ impl Reading {
 
     async fn chunk(&mut self) -> Answer<Bytes> {
         let what = format!("get {}/{}", self.bucket, self.key);
+        let may_wait = match self.at == self.start && self.tried < self.sources.len() {
+            true => FIRST_SILENCE_MAX,
+            false => BODY_SILENCE_MAX,
+        };
         let open = self.open.as_mut().expect("a chunk needs an open source");
         let seat = if let Source::Store(name, _) = &open.source { self.engine.seats.get(name).cloned() } else { None };
         let started = Instant::now();
-        let next = match next_of(&mut open.bytes, seat.as_deref()).await {
+        let next = match next_of(&mut open.bytes, seat.as_deref(), may_wait).await {
             Some(Some(Ok(chunk))) => return Ok(chunk),
             Some(Some(Err(error))) => Err((Fault::Broken, error.to_string())),
             Some(None) => Err((Fault::BadAnswer, "the body ended early".to_owned())),
@@ -518,11 +527,15 @@ impl Reading {
 }
 
 /// The next chunk; None: the body has stopped.
-async fn next_of(bytes: &mut ByteStream, seat: Option<&Seat>) -> Option<Option<std::io::Result<Bytes>>> {
+async fn next_of(
+    bytes: &mut ByteStream,
+    seat: Option<&Seat>,
+    may_wait: Duration,
+) -> Option<Option<std::io::Result<Bytes>>> {
     let next = bytes.next();
     tokio::pin!(next);
     let mut waited = Duration::ZERO;
-    while waited < BODY_SILENCE_MAX {
+    while waited < may_wait {
         if let Ok(chunk) = tokio::time::timeout(BODY_SILENCE_LOOK, &mut next).await {
             return Some(chunk);
         }

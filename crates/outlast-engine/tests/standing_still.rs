@@ -5,7 +5,7 @@ mod support;
 use futures_util::StreamExt;
 use outlast_engine::{GetAnswer, GetAsk, ReadError};
 use outlast_rules::Conditions;
-use outlast_store::{Apply, Faulty, MemoryTraits, Setting, Store, Switch, Trouble};
+use outlast_store::{Apply, Class, Faulty, MemoryTraits, Setting, Store, Switch, Trouble};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -58,6 +58,30 @@ async fn alone_it_gets_a_second_and_a_half() {
     let (got, longest) = rest(answer).await.unwrap();
     assert!(got == body, "every byte, once");
     assert_eq!(longest, Duration::from_millis(1500));
+}
+
+/// Its store answers, and stops before the first byte of the body: the client has seen nothing yet, and another holder is there.
+#[tokio::test(start_paused = true)]
+async fn before_the_first_byte_it_moves_on_sooner() {
+    let Watched { world, switches } = watched().await;
+    let body = bytes(5_000, 3);
+    world.put("letter", &body).await.unwrap();
+    let source = begin(&world, "letter").await.source;
+    let never = Trouble::Slow { before: Duration::ZERO, after: Duration::ZERO, bytes_per_second: Some(1) };
+    switches[&source].set(Setting::on(&[Class::Get], never));
+    let began = Instant::now();
+    assert_eq!(world.get("letter").await.unwrap(), body);
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    // Where nobody else is left, it gets its time.
+    for (name, switch) in &switches {
+        if *name != source {
+            switch.set(Setting::all(Trouble::Refuse));
+        }
+    }
+    switches[&source].clear();
+    let late = Trouble::Slow { before: Duration::ZERO, after: Duration::ZERO, bytes_per_second: Some(5_000) };
+    switches[&source].set(Setting::on(&[Class::Get], late));
+    assert_eq!(world.get("letter").await.unwrap(), body, "after a second");
 }
 
 #[tokio::test(start_paused = true)]
