@@ -21,6 +21,7 @@ mod gcs;
 mod racers;
 mod rebuild;
 mod scene;
+mod sessions;
 mod suites;
 mod undelete;
 mod unfit;

@@ -16,6 +16,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::thread::JoinHandle;
@@ -49,6 +50,7 @@ type Upstream = Client<HttpConnector, Out>;
 pub struct FaultProxy {
     pub endpoint: String,
     mode: Arc<Mutex<Mode>>,
+    met: Arc<AtomicU64>,
     end: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -60,7 +62,8 @@ impl FaultProxy {
         let mode = Arc::new(Mutex::new(Mode::Pass));
         let (end, ended) = oneshot::channel();
         let (say, hear) = std::sync::mpsc::channel();
-        let shared = mode.clone();
+        let met = Arc::new(AtomicU64::new(0));
+        let shared = (mode.clone(), met.clone());
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
@@ -73,12 +76,17 @@ impl FaultProxy {
             });
         });
         let address: SocketAddr = hear.recv().expect("it listens");
-        FaultProxy { endpoint: format!("http://{address}"), mode, end: Some(end), thread: Some(thread) }
+        FaultProxy { endpoint: format!("http://{address}"), mode, met, end: Some(end), thread: Some(thread) }
     }
 
     /// For every request that comes from now on.
     pub fn switch(&self, mode: Mode) {
         *self.mode.lock().expect("nobody panics with it") = mode;
+    }
+
+    /// Requests whose answer, or whose effect, another mode than `Pass` has changed so far.
+    pub fn met(&self) -> u64 {
+        self.met.load(Ordering::SeqCst)
     }
 }
 
@@ -92,17 +100,17 @@ impl Drop for FaultProxy {
     }
 }
 
-async fn accept(listener: TcpListener, target: String, mode: Arc<Mutex<Mode>>) {
+async fn accept(listener: TcpListener, target: String, (mode, met): (Arc<Mutex<Mode>>, Arc<AtomicU64>)) {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     let upstream: Upstream = Client::builder(TokioExecutor::new()).build(connector);
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
         stream.set_nodelay(true).expect("a TCP socket");
-        let (upstream, target, mode) = (upstream.clone(), target.clone(), mode.clone());
+        let (upstream, target, mode, met) = (upstream.clone(), target.clone(), mode.clone(), met.clone());
         let service = service_fn(move |request| {
             let mode = *mode.lock().expect("nobody panics with it");
-            answer(request, upstream.clone(), target.clone(), mode)
+            answer(request, upstream.clone(), target.clone(), mode, met.clone())
         });
         // A connection that breaks is what the client is to live with.
         tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
@@ -114,7 +122,12 @@ async fn answer(
     upstream: Upstream,
     target: String,
     mode: Mode,
+    met: Arc<AtomicU64>,
 ) -> io::Result<Response<Out>> {
+    let meets = || met.fetch_add(1, Ordering::SeqCst);
+    if matches!(mode, Mode::Forbid | Mode::SlowDown | Mode::NeverAnswer) {
+        meets();
+    }
     match mode {
         Mode::Forbid => return refuse(request, StatusCode::FORBIDDEN, "AccessDenied").await,
         Mode::SlowDown => return refuse(request, StatusCode::SERVICE_UNAVAILABLE, "SlowDown").await,
@@ -130,6 +143,7 @@ async fn answer(
     head.uri = uri;
     let body = match mode {
         Mode::FlipBitsOnTheWay if puts => {
+            meets();
             let whole = body.collect().await.map_err(io::Error::other)?.to_bytes();
             Full::new(flipped(&whole)).map_err(|never| match never {}).boxed()
         }
@@ -138,11 +152,13 @@ async fn answer(
     let answered = upstream.request(Request::from_parts(head, body)).await.map_err(io::Error::other)?;
     match mode {
         Mode::FailAfterApplying if changes => {
+            meets();
             // Applied to the end, whatever the answer is.
             answered.into_body().collect().await.map_err(io::Error::other)?;
             Ok(error_answer(StatusCode::INTERNAL_SERVER_ERROR, "InternalError"))
         }
         Mode::CutBodies | Mode::FlipBits if of_object && answered.status().is_success() => {
+            meets();
             let (head, body) = answered.into_parts();
             let whole = body.collect().await.map_err(io::Error::other)?.to_bytes();
             Ok(if mode == Mode::CutBodies { cut(head, whole) } else { flip(head, whole) })

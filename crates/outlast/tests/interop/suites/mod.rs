@@ -1,6 +1,6 @@
 //! Whole sessions of real clients over three healthy stores, and what every store holds afterwards.
 
-mod aws;
+pub mod aws;
 mod backup;
 mod boto;
 mod mirrors;
