@@ -8,6 +8,7 @@ mod dial;
 
 mod body;
 mod pool;
+mod relay;
 
 mod record;
 mod values;

@@ -2,6 +2,7 @@
 
 use super::body::WireBody;
 use super::dial::{DialError, Dialer, Wire};
+use super::relay::Relay;
 use crate::Fault;
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -31,6 +32,7 @@ pub(crate) struct Connection {
     sender: http1::SendRequest<WireBody>,
     driver: Pin<Box<http1::Connection<TokioIo<Box<dyn Wire>>, WireBody>>>,
     ended: bool,
+    relay: Arc<Relay>,
 }
 
 impl Connection {
@@ -39,32 +41,33 @@ impl Connection {
         &mut self,
         request: Request<WireBody>,
     ) -> Result<Response<Incoming>, TrySendError<Request<WireBody>>> {
-        let Connection { sender, driver, ended } = self;
+        let Connection { sender, driver, ended, relay } = self;
         let mut sending = pin!(sender.try_send_request(request));
         poll_fn(|cx| {
-            drive(driver, ended, cx);
-            sending.as_mut().poll(cx)
+            relay.turns(cx, |cx| {
+                drive(driver, ended, cx);
+                sending.as_mut().poll(cx)
+            })
         })
         .await
     }
 
     /// What `future` waits for comes over this connection.
     pub async fn driving<F: Future>(&mut self, future: F) -> F::Output {
+        let Connection { driver, ended, relay, .. } = self;
         let mut future = pin!(future);
         poll_fn(|cx| {
-            self.turn(cx);
-            future.as_mut().poll(cx)
+            relay.turns(cx, |cx| {
+                drive(driver, ended, cx);
+                future.as_mut().poll(cx)
+            })
         })
         .await
     }
 
-    fn turn(&mut self, cx: &mut Context<'_>) {
-        drive(&mut self.driver, &mut self.ended, cx);
-    }
-
     /// Takes in what has happened to it while nobody drove it. True: it may carry a request now.
     fn is_ready(&mut self) -> bool {
-        self.turn(&mut Context::from_waker(Waker::noop()));
+        drive(&mut self.driver, &mut self.ended, &mut Context::from_waker(Waker::noop()));
         !self.ended && self.sender.is_ready()
     }
 
@@ -128,7 +131,7 @@ impl Pool {
             .handshake(TokioIo::new(wire))
             .await
             .map_err(|error| DialError { fault: Fault::Broken, message: format!("{host}: {error}") })?;
-        let connection = Connection { sender, driver: Box::pin(driver), ended: false };
+        let connection = Connection { sender, driver: Box::pin(driver), ended: false, relay: Arc::default() };
         Ok(Lent { connection, host: host.to_owned(), pool: self.clone() })
     }
 
@@ -165,7 +168,7 @@ impl Lent {
             return;
         }
         tokio::spawn(async move {
-            let Connection { sender, driver, ended } = &mut self.connection;
+            let Connection { sender, driver, ended, .. } = &mut self.connection;
             let settled = poll_fn(|cx| {
                 drive(driver, ended, cx);
                 sender.poll_ready(cx)
