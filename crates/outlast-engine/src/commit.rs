@@ -21,6 +21,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
+/// Why an overwrite is refused while removal is frozen.
+const FROZEN_BYTES: &str =
+    "removal is frozen (outlast thaw), and the bytes that this write replaces could not be put aside on any store";
+
 /// One write in its commit phase.
 struct Phase {
     engine: Arc<Engine>,
@@ -177,6 +181,10 @@ impl Phase {
         if let Some(old) = self.before.object() {
             let (bucket, key) = (&self.draft.bucket, &self.draft.key);
             self.trashed = self.engine.keep_overwritten(bucket, key, old, self.entry.write).await;
+            // A store that is away keeps its old copy until it is put aside there; nothing of the others may be all that was.
+            if self.engine.is_frozen() && !self.trashed.as_ref().is_some_and(|kept| kept.is_kept(1)) {
+                return Err(WriteError::NoQuorum(FROZEN_BYTES.to_owned()));
+            }
         }
         let marks = self.begin(&plan).await?;
         let mut reports = self.send(plan, flights, marks);

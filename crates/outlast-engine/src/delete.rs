@@ -93,8 +93,8 @@ impl Engine {
     /// wrong must not be able to do harm.
     async fn spend(&self, bucket: &BucketName, user: &str, dying: &[(Key, KeyState)]) -> Result<Bill, WriteError> {
         let (objects, _) = self.ledger.bucket_totals(bucket).await?;
-        let set = self.settings.delete_budgets.get(user).copied();
-        let bill = self.budgets.spend(user, bucket, dying.iter().map(|(key, _)| key), objects, set, self.now());
+        let limits = self.settings.delete_budgets.get(user).cloned().unwrap_or_default();
+        let bill = self.budgets.spend(user, bucket, dying.iter().map(|(key, _)| key), objects, &limits, self.now());
         for alert in &bill.alerts {
             self.note("delete-budget", alert.clone()).await;
         }

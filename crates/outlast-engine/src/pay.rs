@@ -477,6 +477,7 @@ fn leftover(bucket: &BucketName, key: &Key, found: &Found, now: Moment, (store, 
         at: now,
         until: Some(now.plus_ms(UNDELETE_MS_DEFAULT)),
         user: None,
+        returned: None,
         shelves: BTreeMap::from([(store, shelf)]),
     }
 }

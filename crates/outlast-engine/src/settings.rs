@@ -6,6 +6,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+/// Deletes that one user may ask for in an hour before what they remove is kept until released.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeleteLimits {
+    /// In a bucket, and below each of its first folders; None: what is learnt.
+    pub an_hour: Option<u64>,
+    /// Below `bucket/prefix`, the longest that fits; what is deleted there counts nowhere else.
+    pub below: BTreeMap<String, u64>,
+}
+
 #[derive(Debug, Clone)]
 pub struct EngineSettings {
     /// Ledger, spool and keys lie below; the spool is `<data_dir>/spool`.
@@ -22,8 +31,8 @@ pub struct EngineSettings {
     /// What is kept of deletes and overwrites, for every bucket without an exception.
     pub undelete_default: Undelete,
     pub undelete: BTreeMap<BucketName, Undelete>,
-    /// Deletes an hour that a user may ask for before they are kept until released; without: what is learnt.
-    pub delete_budgets: BTreeMap<String, u64>,
+    /// By user; without: what is learnt.
+    pub delete_budgets: BTreeMap<String, DeleteLimits>,
     /// What deep scrub may read; a store that is not named is not scrubbed deeply.
     pub deep_scrub: BTreeMap<StoreName, Allowed>,
     /// Seconds between canaries of a store that is well; None: by the store's kind.

@@ -31,7 +31,7 @@ const AGAIN_MS: u64 = 10 * 60_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Held {
     ForItsWindow,
-    /// It went above a delete budget.
+    /// It went above a delete budget, or while removal was frozen where nothing is kept otherwise.
     UntilReleased,
 }
 
@@ -57,9 +57,12 @@ impl Engine {
         held: Held,
     ) -> Option<Trashed> {
         let window = self.undelete_of(bucket).window_ms;
-        if window == 0 && held == Held::ForItsWindow {
-            return None;
-        }
+        let held = match held {
+            // Where nothing is kept otherwise, what goes while removal is frozen stays until somebody has looked at it.
+            Held::ForItsWindow if window == 0 && self.is_frozen() => Held::UntilReleased,
+            Held::ForItsWindow if window == 0 => return None,
+            held => held,
+        };
         let native = |(store, pin): (&StoreName, &Pin)| Some((store.clone(), self.native_shelf(bucket, store, pin)?));
         Some(Trashed {
             bucket: bucket.clone(),
@@ -70,6 +73,7 @@ impl Engine {
             at: self.now(),
             until: (held == Held::ForItsWindow).then(|| self.now().plus_ms(window)),
             user: None,
+            returned: None,
             shelves: entry.holders.iter().filter_map(native).collect(),
         })
     }
@@ -90,7 +94,7 @@ impl Engine {
         old: &Entry,
         by: WriteId,
     ) -> Option<Trashed> {
-        if !self.undelete_of(bucket).overwrites {
+        if !self.undelete_of(bucket).overwrites && !self.is_frozen() {
             return None;
         }
         let mut trashed = self.trashed(bucket, key, old, by, Displaced::Overwritten, Held::ForItsWindow)?;

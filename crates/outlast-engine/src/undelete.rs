@@ -53,6 +53,17 @@ pub enum UndeleteError {
     Ledger(#[from] LedgerError),
 }
 
+/// What was held until somebody released it.
+#[derive(Debug, Default, Clone, Serialize, PartialEq, Eq)]
+pub struct Released {
+    pub objects: u64,
+    pub bytes: u64,
+    /// By store, objects that are kept aside there.
+    pub on: BTreeMap<String, u64>,
+    /// From then on they can no longer be brought back.
+    pub until: Moment,
+}
+
 /// One line of what can still be brought back.
 #[derive(Debug, Clone, Serialize, PartialEq, Eq)]
 pub struct TrashLine {
@@ -96,29 +107,47 @@ impl Engine {
         Ok(TrashPage { lines, next })
     }
 
-    /// What deletes above their budget displaced is let go of like everything else, after a whole window from now. How many.
+    /// What deletes above their budget displaced is let go of like everything else, after a whole window from now. `dry_run`:
+    /// only counted.
     ///
     /// # Errors
     /// The ledger fails; what was released before stays so.
-    pub async fn release_trash(self: &Arc<Self>, bucket: &BucketName, prefix: &str) -> Result<u64, LedgerError> {
+    pub async fn release_trash(
+        self: &Arc<Self>,
+        bucket: &BucketName,
+        prefix: &str,
+        dry_run: bool,
+    ) -> Result<Released, LedgerError> {
         let until = self.now().plus_ms(self.undelete_of(bucket).window_ms);
-        let (mut released, mut after) = (0, None);
+        let (mut released, mut after) = (Released { until, ..Released::default() }, None);
         loop {
             let rows = self.ledger.trash(bucket, prefix, after.as_ref(), PAGE).await?;
             let Some(last) = rows.last() else { break };
             after = Some(last.key.clone());
-            let held = rows.iter().filter(|row| row.until.is_none());
+            let held = || rows.iter().filter(|row| row.until.is_none());
+            for row in held() {
+                released.objects += 1;
+                released.bytes += row.entry.size;
+                for store in row.shelves.keys() {
+                    *released.on.entry(store.to_string()).or_default() += 1;
+                }
+            }
+            if dry_run {
+                continue;
+            }
             let release = |row: &Trashed| Change::ReleaseTrash {
                 bucket: row.bucket.clone(),
                 key: row.key.clone(),
                 write: row.entry.write,
                 until,
             };
-            let batch: Vec<Change> = held.map(release).collect();
-            released += batch.len() as u64;
-            self.ledger.commit(batch).await?;
+            self.ledger.commit(held().map(release).collect()).await?;
         }
-        self.note("released", format!("{released} deletes of {bucket}/{prefix} above their budget are released")).await;
+        if !dry_run && released.objects > 0 {
+            let objects = released.objects;
+            self.note("released", format!("{objects} deletes of {bucket}/{prefix} above their budget are released"))
+                .await;
+        }
         Ok(released)
     }
 
@@ -181,7 +210,10 @@ impl Engine {
                     _ => Conditions { if_none_match: Some("*".to_owned()), ..Conditions::default() },
                 };
                 match self.bring_back(trashed, conditions).await {
-                    Ok(()) => Ok(Told::Brought(key, trashed.entry.size)),
+                    Ok(etag) => {
+                        self.remember_return(trashed, etag).await?;
+                        Ok(Told::Brought(key, trashed.entry.size))
+                    }
                     Err(WriteError::Ledger(error)) => Err(error),
                     Err(WriteError::Refused(_) | WriteError::NoKey) => {
                         Ok(Told::Failed(key, "a client has written it meanwhile".to_owned()))
@@ -192,7 +224,21 @@ impl Engine {
         }
     }
 
-    async fn bring_back(self: &Arc<Self>, trashed: &Trashed, conditions: Conditions) -> Result<(), WriteError> {
+    /// Asked again for the same time, it is found to be back. A process that dies before this brings it back once more.
+    async fn remember_return(&self, trashed: &Trashed, etag: String) -> Result<(), LedgerError> {
+        if etag == trashed.entry.etag {
+            return Ok(());
+        }
+        let (bucket, key) = (&trashed.bucket, &trashed.key);
+        let _lane = self.lanes.lock(bucket, key).await;
+        let rows = self.ledger.trash_of(bucket, key).await?;
+        // Emptied meanwhile: a row would name copies that are gone.
+        let Some(row) = rows.into_iter().find(|row| row.entry.write == trashed.entry.write) else { return Ok(()) };
+        self.ledger.commit(vec![Change::PutTrash(Box::new(Trashed { returned: Some(etag), ..row }))]).await
+    }
+
+    /// The ETag under which it is back.
+    async fn bring_back(self: &Arc<Self>, trashed: &Trashed, conditions: Conditions) -> Result<String, WriteError> {
         let (bucket, key) = (&trashed.bucket, &trashed.key);
         let entry = trashed.readable();
         let size = entry.size;
@@ -212,7 +258,8 @@ impl Engine {
         let declared = Declared { checksums: checksums.collect(), ..Declared::default() };
         let body = ClientBody { len: size, bytes: bytes.boxed(), declared };
         let head = trashed.entry.head.clone();
-        self.put(PutAsk { bucket: bucket.clone(), key: key.clone(), head, body, conditions }).await.map(|_| ())
+        let put = PutAsk { bucket: bucket.clone(), key: key.clone(), head, body, conditions };
+        self.put(put).await.map(|written| written.etag)
     }
 }
 
@@ -235,6 +282,7 @@ fn tell(report: &mut UndeleteReport, told: Told) {
                 Stays::Exists => "exists",
                 Stays::Same => "same",
                 Stays::Unchanged => "unchanged",
+                Stays::Absent => "absent",
                 Stays::OnlyLeftovers => "only_leftovers",
                 Stays::Undecided => "undecided",
             };

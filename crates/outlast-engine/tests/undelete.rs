@@ -5,10 +5,13 @@ mod support;
 
 use outlast_engine::*;
 use outlast_ledger::Ledger;
-use outlast_rules::{BucketName, Moment, Undelete};
+use outlast_rules::{BucketName, Head, Moment, Undelete};
 use outlast_store::{MemoryTraits, Store};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use support::{World, bucket, bytes};
+use support::puppet::{Mood, Puppet};
+use support::{World, bucket, bytes, client_body, key};
 use tokio::sync::mpsc;
 
 /// Days of paused time take their time too: every worker wakes every few seconds.
@@ -81,6 +84,51 @@ async fn a_delete_is_undone_on_every_grade() {
         assert_eq!((again.brought, again.left.get("exists")), (0, Some(&3)), "run again, it changes nothing");
         world.engine.stop().await;
     }
+}
+
+/// It comes back as one body, under another ETag: asked again, it is found to be back. What was not there then stays.
+#[tokio::test(start_paused = true)]
+async fn a_multipart_upload_comes_back_once() {
+    let world = new_world(MemoryTraits::B).await;
+    world.engine.start_workers();
+    let head = Head { content_type: Some("video/mp4".into()), ..Head::default() };
+    let ask = CreateUploadAsk { bucket: bucket(), key: key("film"), head, checksum: None, composite: None };
+    let upload = world.engine.create_upload(ask).await.unwrap();
+    let mut parts = Vec::new();
+    for (number, body) in [(1, bytes(5 << 20, 1)), (2, bytes(100, 2))] {
+        let (bucket, key, upload) = (bucket(), key("film"), upload.clone());
+        let part = PutPartAsk { bucket, key, upload, number, body: client_body(&body) };
+        parts.push((number, world.engine.put_part(part).await.unwrap().etag));
+    }
+    let complete = CompleteAsk {
+        bucket: bucket(),
+        key: key("film"),
+        upload,
+        parts,
+        part_checksums: Default::default(),
+        checksum: None,
+        size: None,
+        conditions: Default::default(),
+    };
+    world.engine.complete_upload(complete).await.unwrap();
+    world.settle().await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let then = world.engine.now();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    world.put("film", b"gone").await.unwrap();
+    for body in [b"new", b"old"] {
+        world.put("later", body).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    world.delete("later").await.unwrap();
+    world.settle().await;
+    let back = undelete(&world, "", Some(then), false).await;
+    assert_eq!((back.brought, back.left.get("absent")), (1, Some(&1)), "{back:?}");
+    assert_eq!(world.get("film").await.unwrap(), [bytes(5 << 20, 1), bytes(100, 2)].concat()[..]);
+    assert!(world.get("later").await.is_err(), "it did not exist then");
+    let again = undelete(&world, "", Some(then), false).await;
+    assert_eq!((again.brought, again.left.get("same")), (0, Some(&1)), "{again:?}");
+    world.engine.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -156,6 +204,56 @@ async fn frozen_nothing_is_removed_and_it_outlives_the_process() {
     for i in 0..3 {
         assert!(world.on_store(i).await.is_empty());
     }
+    world.engine.stop().await;
+}
+
+/// While removal is frozen the bytes stay wherever they went: where overwrites are not kept otherwise, and where nothing is.
+#[tokio::test(start_paused = true)]
+async fn frozen_nothing_goes_even_where_nothing_is_kept() {
+    for off in [Undelete { window_ms: 0, overwrites: false }, Undelete { overwrites: false, ..Undelete::default() }] {
+        let world = World::with(&[MemoryTraits::B; 3], |settings| settings.undelete_default = off, |store| store).await;
+        world.engine.start_workers();
+        world.put("over", b"one").await.unwrap();
+        world.put("gone", b"old").await.unwrap();
+        world.settle().await;
+        world.engine.freeze().await.unwrap();
+        let frozen = world.engine.now();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        world.put("over", b"two").await.unwrap();
+        world.delete("gone").await.unwrap();
+        tokio::time::sleep(Duration::from_secs(120)).await;
+        let held = world.engine.held_back().await.unwrap();
+        assert_eq!(held.removals.values().sum::<u64>(), 3, "{held:?}");
+        world.engine.thaw().await.unwrap();
+        world.settle().await;
+        assert_eq!(undelete(&world, "", Some(frozen), false).await.brought, 2);
+        assert_eq!(world.get("over").await.unwrap(), b"one"[..]);
+        assert_eq!(world.get("gone").await.unwrap(), b"old"[..]);
+        world.engine.stop().await;
+    }
+}
+
+/// What an overwrite replaces cannot be put aside: while removal is frozen it is refused rather than destroying it.
+#[tokio::test(start_paused = true)]
+async fn frozen_an_overwrite_that_would_destroy_is_refused() {
+    let (puppets, alive) = (Mutex::new(Vec::new()), Arc::new(AtomicBool::new(true)));
+    let wrap = |store| {
+        let puppet = Puppet::new(store);
+        puppets.lock().unwrap().push(puppet.clone());
+        puppet.seen_by(alive.clone())
+    };
+    let world = World::with_memory(&[MemoryTraits::B; 3], |_| {}, wrap).await;
+    let puppets = puppets.into_inner().unwrap();
+    let all = |mood| puppets.iter().for_each(|puppet| puppet.set(mood));
+    world.put("k", b"one").await.unwrap();
+    all(Mood::NoCopy);
+    world.put("k", b"two").await.unwrap();
+    world.engine.freeze().await.unwrap();
+    let refused = world.put("k", b"three").await.unwrap_err();
+    assert!(refused.to_string().contains("frozen"), "{refused}");
+    assert_eq!(world.get("k").await.unwrap(), b"two"[..]);
+    all(Mood::Well);
+    world.put("k", b"three").await.unwrap();
     world.engine.stop().await;
 }
 
@@ -242,7 +340,8 @@ async fn a_client_that_writes_meanwhile_wins() {
 async fn deletes_above_their_budget_stay_undoable() {
     let change = |settings: &mut EngineSettings| {
         settings.undelete_default = Undelete { window_ms: 0, overwrites: false };
-        settings.delete_budgets.insert("app".into(), 3);
+        let below = [(format!("{}/logs/", bucket()), 3)].into();
+        settings.delete_budgets.insert("app".into(), DeleteLimits { an_hour: Some(7), below });
     };
     let world = World::with(&[MemoryTraits::B; 3], change, |store| store).await;
     world.engine.start_workers();
@@ -257,7 +356,11 @@ async fn deletes_above_their_budget_stay_undoable() {
     world.settle().await;
     tokio::time::sleep(WINDOW).await;
     let status = world.engine.status().await;
-    assert_eq!((status.trash.held, status.counters["deletes_over_budget"]), (3, 3), "each prefix has its own budget");
+    assert_eq!(
+        (status.trash.held, status.counters["deletes_over_budget"]),
+        (3, 3),
+        "a path of its own has its own budget"
+    );
     let alerts =
         world.ledger.history(99).await.unwrap().into_iter().filter(|line| line.kind == "delete-budget").count();
     assert_eq!(alerts, 1, "one alert an hour, not one a delete");
@@ -266,7 +369,11 @@ async fn deletes_above_their_budget_stay_undoable() {
     }
     assert_eq!(undelete(&world, "logs/", None, false).await.brought, 3);
     assert_eq!(world.get("logs/5").await.unwrap(), b"line"[..]);
-    assert_eq!(world.engine.release_trash(&bucket(), "").await.unwrap(), 3);
+    let plan = world.engine.release_trash(&bucket(), "", true).await.unwrap();
+    assert_eq!((plan.objects, plan.bytes), (3, 12));
+    assert_eq!(world.engine.status().await.trash.held, 3, "a dry run releases nothing");
+    assert_eq!(world.engine.release_trash(&bucket(), "", false).await.unwrap().objects, 3);
+    assert_eq!(world.engine.release_trash(&bucket(), "", false).await.unwrap().objects, 0, "once is enough");
     tokio::time::sleep(Duration::from_secs(120)).await;
     assert!(trash_is_empty_everywhere(&world).await);
     world.engine.stop().await;

@@ -803,6 +803,7 @@ fn trashed(name: &str, n: u64, until: Option<u64>) -> Trashed {
         at: Moment(10 * n),
         until: until.map(Moment),
         user: Some("app".into()),
+        returned: None,
         shelves: BTreeMap::new(),
     }
 }

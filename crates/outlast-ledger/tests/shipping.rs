@@ -64,6 +64,7 @@ fn trashed(name: &str, entry: Entry, by: u64) -> Trashed {
         at: Moment(by),
         until: Some(Moment(by + 100)),
         user: None,
+        returned: None,
         shelves: BTreeMap::new(),
     }
 }

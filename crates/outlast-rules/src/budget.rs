@@ -61,6 +61,11 @@ impl DeleteBudget {
         set.unwrap_or_else(|| AN_HOUR_DEFAULT.max(self.objects / SHARE_OF_BUCKET).max(usual.saturating_mul(OVER_USUAL)))
     }
 
+    /// Deletes of the hour that is counted.
+    pub fn spent(&self) -> u64 {
+        self.spent
+    }
+
     /// When it was last spent from, to the hour.
     pub fn last(&self) -> Moment {
         self.hour

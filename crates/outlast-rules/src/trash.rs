@@ -60,6 +60,9 @@ pub struct Trashed {
     /// Who asked for it, where a client did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+    /// The ETag of the write by which its bytes came back last: another one than its own where it was a multipart upload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returned: Option<String>,
     pub shelves: BTreeMap<StoreName, Shelf>,
 }
 
@@ -129,13 +132,16 @@ pub enum Stays {
     Same,
     /// Nothing of it went since that time.
     Unchanged,
+    /// It did not exist at that time; what was written since stays.
+    Absent,
     /// Only copies that were never acknowledged.
     OnlyLeftovers,
     Undecided,
 }
 
 /// Which of a key's trashed writes comes back. Without `since`: the newest, and only where the key is deleted now. With it:
-/// what the key was at that time, which is the first that was displaced since, even over an object that is there now.
+/// what the key was at that time, which is the first that was displaced since and written before, even over an object that is
+/// there now. A key that did not exist then is left as it is: going back destroys nothing.
 pub fn judge_return<'a>(trashed: &'a [Trashed], present: Present<'_>, since: Option<Moment>) -> Return<'a> {
     let present = match present {
         Present::Undecided => return Return::Leave(Stays::Undecided),
@@ -153,13 +159,15 @@ pub fn judge_return<'a>(trashed: &'a [Trashed], present: Present<'_>, since: Opt
         (None, None) if trashed.iter().any(|one| one.why == Displaced::Leftover) => Return::Leave(Stays::OnlyLeftovers),
         (None, _) => Return::Leave(Stays::Unchanged),
         (Some(_), Some(_)) if since.is_none() => Return::Leave(Stays::Exists),
-        (Some(one), Some(entry)) if is_same(&one.entry, entry) => Return::Leave(Stays::Same),
+        (Some(one), _) if since.is_some_and(|since| one.entry.modified > since) => Return::Leave(Stays::Absent),
+        (Some(one), Some(entry)) if is_same(one, entry) => Return::Leave(Stays::Same),
         (Some(one), _) => Return::Bring(one),
     }
 }
 
-fn is_same(then: &Entry, now: &Entry) -> bool {
-    then.etag == now.etag && then.size == now.size && then.head == now.head
+fn is_same(then: &Trashed, now: &Entry) -> bool {
+    let is_etag = then.entry.etag == now.etag || then.returned.as_ref() == Some(&now.etag);
+    is_etag && then.entry.size == now.size && then.entry.head == now.head
 }
 
 /// May this version of a key, noncurrent on its store and with our stamp, be destroyed there by its id (protocol.md 6)?
@@ -226,6 +234,7 @@ mod tests {
             at: Moment(n * 10 + 5),
             until: Some(Moment(1_000)),
             user: None,
+            returned: None,
             shelves: BTreeMap::new(),
         }
     }
@@ -273,7 +282,7 @@ mod tests {
                     match since {
                         None => assert!(other.entry.seq <= one.entry.seq),
                         Some(since) => {
-                            assert!(one.at >= since);
+                            assert!(one.at >= since && one.entry.modified <= since);
                             assert!(other.at < since || other.entry.seq >= one.entry.seq);
                         }
                     }
@@ -282,6 +291,14 @@ mod tests {
             Return::Leave(Stays::Exists) => assert!(since.is_none() && current.is_some()),
             Return::Leave(Stays::Undecided) => assert_eq!(present, Present::Undecided),
             Return::Leave(Stays::Same) => unreachable!("no two of these are alike"),
+            Return::Leave(Stays::Absent) => {
+                let gone = past.iter().filter(|one| one.why != Displaced::Leftover && Some(one.entry.write) != current);
+                let since = since.expect("only where a time is named");
+                assert!(
+                    gone.clone().all(|one| one.at < since || one.entry.modified > since),
+                    "one of them was there then"
+                );
+            }
             Return::Leave(Stays::OnlyLeftovers) => assert!(present == Present::Nothing && !past.is_empty()),
             Return::Leave(Stays::Unchanged) => assert!(
                 past.iter()
@@ -295,7 +312,23 @@ mod tests {
     fn what_is_there_again_is_left() {
         let past = [trashed(1, Displaced::Overwritten)];
         let same = Entry { write: WriteId(77), seq: Seq(77), ..entry(1) };
-        assert_eq!(judge_return(&past, Present::Object(&same), Some(Moment(0))), Return::Leave(Stays::Same));
+        assert_eq!(judge_return(&past, Present::Object(&same), Some(Moment(12))), Return::Leave(Stays::Same));
+        // What was a multipart upload comes back under the ETag of one body.
+        let whole = Entry { etag: "whole".to_owned(), ..same };
+        assert!(matches!(judge_return(&past, Present::Object(&whole), Some(Moment(12))), Return::Bring(_)));
+        let back = [Trashed { returned: Some("whole".to_owned()), ..trashed(1, Displaced::Overwritten) }];
+        assert_eq!(judge_return(&back, Present::Object(&whole), Some(Moment(12))), Return::Leave(Stays::Same));
+    }
+
+    /// Written, overwritten and deleted, all after the time that is gone back to.
+    #[test]
+    fn what_did_not_exist_then_stays_as_it_is() {
+        let past = [trashed(3, Displaced::Overwritten), trashed(4, Displaced::Deleted)];
+        assert_eq!(judge_return(&past, Present::Nothing, Some(Moment(12))), Return::Leave(Stays::Absent));
+        assert_eq!(judge_return(&past, Present::Object(&entry(5)), Some(Moment(12))), Return::Leave(Stays::Absent));
+        assert!(
+            matches!(judge_return(&past, Present::Nothing, Some(Moment(32))), Return::Bring(one) if one.entry.seq == Seq(3))
+        );
     }
 
     /// Every combination of what keeps a version: each alone is enough.

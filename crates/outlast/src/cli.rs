@@ -49,8 +49,8 @@ pub enum Command {
     Rebuild(RebuildArgs),
     /// Remove nothing any more, on any store, until thaw
     Freeze,
-    /// Remove again what freeze held back
-    Thaw,
+    /// Remove again what freeze held back: says first how much that is
+    Thaw(ThawArgs),
     /// Decide about one store
     #[command(subcommand)]
     Store(StoreCommand),
@@ -237,16 +237,31 @@ pub struct UndeleteArgs {
     /// Only keys that begin with this
     #[arg(long, default_value = "")]
     pub prefix: String,
-    /// The time to go back to: so long ago (2h, 3d), or a date and time (RFC 3339)
+    /// The time to go back to: so long ago (2h, 3d), or a date and time (RFC 3339). What did not exist then stays as it is
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
     /// Show what can be brought back, and change nothing
     #[arg(long, conflicts_with_all = ["since", "dry_run"])]
     pub list: bool,
     /// Bring nothing back: let go, after undelete_days, of what deletes above their budget removed
-    #[arg(long, conflicts_with_all = ["since", "dry_run", "list"])]
+    #[arg(long, conflicts_with_all = ["since", "list"])]
     pub release: bool,
     /// Say how many objects and bytes it is about, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+    /// For programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What deletes asked for while removal was frozen is removed from the stores from then on. What went in a bucket that keeps
+/// nothing (undelete_days = 0) stays, until: outlast undelete BUCKET --release
+#[derive(Args)]
+pub struct ThawArgs {
+    /// Say what would be removed, and change nothing
     #[arg(long)]
     pub dry_run: bool,
     /// Do not ask

@@ -92,7 +92,7 @@ fn run(cli: &Cli) -> Result<Ending, Failure> {
             wait(commands::rebuild::run(args, &source))
         }
         Command::Freeze => wait(commands::freeze::freeze(&source::find_gateway(named)?)),
-        Command::Thaw => wait(commands::freeze::thaw(&source::find_gateway(named)?)),
+        Command::Thaw(args) => wait(commands::freeze::thaw(args, &source::find_gateway(named)?)),
         Command::Store(StoreCommand::Accept(args)) => wait(commands::accept::run(args, &source::find_gateway(named)?)),
         Command::Store(StoreCommand::Drain(args)) => wait(commands::leave::drain(args, &source::find_gateway(named)?)),
         Command::Store(StoreCommand::Remove(args)) => {

@@ -1,13 +1,13 @@
 //! What starts, in which order, and stops: ledger, stores, engine, workers, front; and back.
 
-use crate::config::{Config, LedgerConfig, StoreConfig, Timeouts, plain_words};
+use crate::config::{Config, LedgerConfig, StoreConfig, Timeouts, User, plain_words};
 use crate::exit::{Ending, Failure};
 use crate::ledger_key;
 use crate::ready::{Ready, ReadyFile};
 use crate::source::{From, Source};
 use crate::stores;
 use crate::trial::Make;
-use outlast_engine::{Engine, EngineSettings, Setups, ShipSettings, SystemClock};
+use outlast_engine::{DeleteLimits, Engine, EngineSettings, Setups, ShipSettings, SystemClock};
 use outlast_front::{CorsRule, Front, FrontSettings};
 use outlast_ledger::{Embedded, LedgerError, Mode};
 use outlast_rules::{Allowed, StoreName};
@@ -150,11 +150,15 @@ pub fn engine_settings(config: &Config) -> EngineSettings {
         buckets: config.buckets.clone(),
         undelete_default: config.undelete_default,
         undelete: config.undelete.clone(),
-        delete_budgets: config.users.iter().filter_map(|user| Some((user.name.clone(), user.delete_budget?))).collect(),
+        delete_budgets: config.users.iter().map(|user| (user.name.clone(), delete_limits(user))).collect(),
         deep_scrub: deep_scrub(config),
         canary_every_ms: config.canary_every_ms,
         seed: None,
     }
+}
+
+fn delete_limits(user: &User) -> DeleteLimits {
+    DeleteLimits { an_hour: user.delete_budget, below: user.delete_budgets.clone() }
 }
 
 fn ship_settings(config: &Config) -> Result<ShipSettings, Failure> {

@@ -289,6 +289,7 @@ impl Scale {
                 at: self.now,
                 until: Some(self.now.plus_ms(self.undelete_ms)),
                 user: None,
+                returned: None,
                 shelves: BTreeMap::new(),
             });
             let pin = self.pin(sight.seat, found);

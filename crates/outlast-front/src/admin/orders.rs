@@ -86,6 +86,8 @@ pub(super) struct TrashOrder {
     #[serde(default)]
     prefix: String,
     after: Option<Key>,
+    #[serde(default)]
+    dry_run: bool,
 }
 
 #[derive(Deserialize)]
@@ -223,7 +225,7 @@ pub(super) async fn release(State(engine): State<Arc<Engine>>, Json(order): Json
     if !engine.knows_bucket(&bucket) {
         return no_bucket(&bucket);
     }
-    told(move |_| async move { engine.release_trash(&bucket, &order.prefix).await })
+    told(move |_| async move { engine.release_trash(&bucket, &order.prefix, order.dry_run).await })
 }
 
 pub(super) async fn freeze(State(engine): State<Arc<Engine>>, Json(_): Json<NoOrder>) -> Response {
@@ -232,6 +234,10 @@ pub(super) async fn freeze(State(engine): State<Arc<Engine>>, Json(_): Json<NoOr
 
 pub(super) async fn thaw(State(engine): State<Arc<Engine>>, Json(_): Json<NoOrder>) -> Response {
     told(move |_| async move { engine.thaw().await })
+}
+
+pub(super) async fn held_back(State(engine): State<Arc<Engine>>, Json(_): Json<NoOrder>) -> Response {
+    told(move |_| async move { engine.held_back().await })
 }
 
 fn no_bucket(bucket: &BucketName) -> Response {

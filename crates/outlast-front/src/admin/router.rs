@@ -50,6 +50,7 @@ fn orders(engine: Arc<Engine>) -> Router {
         .route("/admin/fault", post(drills::fault))
         .route("/admin/freeze", post(orders::freeze))
         .route("/admin/thaw", post(orders::thaw))
+        .route("/admin/held-back", post(orders::held_back))
         .with_state(engine)
 }
 

@@ -34,6 +34,14 @@ struct Line {
     kept_on: Vec<String>,
 }
 
+#[derive(Debug, Deserialize, Serialize)]
+struct Released {
+    objects: u64,
+    bytes: u64,
+    on: BTreeMap<String, u64>,
+    until: u64,
+}
+
 #[derive(Debug, Deserialize)]
 struct Page {
     lines: Vec<Line>,
@@ -51,14 +59,16 @@ pub async fn run(args: &UndeleteArgs, source: &Source) -> Result<Ending, Failure
         Some(text) => Some(moment(text, SystemClock.now().0)?),
         None => None,
     };
+    // Said again as it stands here, a time ago means the same time however late it is said.
+    let then = since.map_or(String::new(), |since| format!(" as of {}", date(since)));
     let plan = give(args, since, true, source).await?;
     if args.dry_run {
-        print(args, &plan);
+        print(args, &plan, &then);
         return Ok(Ending::Good);
     }
     if plan.brought > 0 && !args.yes {
         let words = format!(
-            "to be written again to {}: {}, {}",
+            "to be written again to {}{then}: {}, {}",
             args.bucket,
             count_text(plan.brought, "object"),
             size_text(plan.bytes)
@@ -66,7 +76,7 @@ pub async fn run(args: &UndeleteArgs, source: &Source) -> Result<Ending, Failure
         consent(&format!("{words}.\nBring them back?"))?;
     }
     let report = give(args, since, false, source).await?;
-    print(args, &report);
+    print(args, &report, &then);
     Ok(if report.failed == 0 { Ending::Good } else { Ending::Differs })
 }
 
@@ -77,7 +87,7 @@ async fn give(args: &UndeleteArgs, since: Option<u64>, dry_run: bool, source: &S
     order(source, "/admin/undelete", undelete, args.json).await
 }
 
-fn print(args: &UndeleteArgs, report: &Report) {
+fn print(args: &UndeleteArgs, report: &Report, then: &str) {
     if args.json {
         println!("{}", serde_json::to_string_pretty(report).expect("a report is plain data"));
         return;
@@ -86,12 +96,13 @@ fn print(args: &UndeleteArgs, report: &Report) {
         println!("{line}");
     }
     let did = if report.dry_run { "would be brought back" } else { "brought back" };
-    println!("{}, {}, {did}", count_text(report.brought, "object"), size_text(report.bytes));
+    println!("{}, {}, {did}{then}", count_text(report.brought, "object"), size_text(report.bytes));
     for (why, count) in &report.left {
         let words = match why.as_str() {
             "exists" => "with an object now: say --since TIME to go back over it",
             "same" => "already as before",
             "unchanged" => "unchanged since then",
+            "absent" => "that did not exist then: left as they are",
             "only_leftovers" => "with only copies of writes that were never acknowledged",
             "undecided" => "with an undecided write: try again",
             other => other,
@@ -136,17 +147,39 @@ async fn list(args: &UndeleteArgs, source: &Source) -> Result<Ending, Failure> {
 }
 
 async fn release(args: &UndeleteArgs, source: &Source) -> Result<Ending, Failure> {
+    let held = let_go(args, true, source).await?;
+    let stores: Vec<String> = held.on.iter().map(|(store, objects)| format!("{objects} on {store}")).collect();
+    let (objects, bytes, until) = (count_text(held.objects, "object"), size_text(held.bytes), date(held.until));
+    let words = format!(
+        "held in {}/{} until released: {objects}, {bytes} ({}); released, they can be brought back until {until}",
+        args.bucket,
+        args.prefix,
+        stores.join(", ")
+    );
+    if held.objects == 0 || args.dry_run {
+        return Ok(print_released(args, &held, &words));
+    }
     if !args.yes {
-        let words = format!(
-            "Deletes in {}/{} above their budget can then be undone for undelete_days only",
-            args.bucket, args.prefix
-        );
         consent(&format!("{words}.\nRelease them?"))?;
     }
-    let release = serde_json::json!({ "bucket": args.bucket, "prefix": args.prefix });
-    let released: u64 = order(source, "/admin/release", release, args.json).await?;
-    println!("released: {}", count_text(released, "delete"));
-    Ok(Ending::Good)
+    let released = let_go(args, false, source).await?;
+    Ok(print_released(args, &released, &format!("released: {}", count_text(released.objects, "object"))))
+}
+
+fn print_released(args: &UndeleteArgs, released: &Released, words: &str) -> Ending {
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(released).expect("counts are plain data"));
+    } else if released.objects == 0 {
+        println!("nothing of {}/{} is held until released", args.bucket, args.prefix);
+    } else {
+        println!("{words}");
+    }
+    Ending::Good
+}
+
+async fn let_go(args: &UndeleteArgs, dry_run: bool, source: &Source) -> Result<Released, Failure> {
+    let release = serde_json::json!({ "bucket": args.bucket, "prefix": args.prefix, "dry_run": dry_run });
+    order(source, "/admin/release", release, args.json).await
 }
 
 /// `2h` (ago) or a date and time; milliseconds since the Unix epoch.

@@ -344,9 +344,30 @@ fn judge_users(raw: &[RawUser], world: &World<'_>, told: &mut Mistakes) -> Vec<U
         }
         let (Some(access_key), Some(secret_key)) = (access_key, secret_key) else { continue };
         let delete_budget = user.delete_budget.as_ref().map(|budget| budget.value as u64);
-        users.push(User { name: user.name.value.clone(), access_key, secret_key, delete_budget });
+        let delete_budgets = judge_budgets(&says, user, told);
+        users.push(User { name: user.name.value.clone(), access_key, secret_key, delete_budget, delete_budgets });
     }
     users
+}
+
+fn judge_budgets(says: &str, user: &RawUser, told: &mut Mistakes) -> BTreeMap<String, u64> {
+    let mut budgets = BTreeMap::new();
+    for (path, limit) in &user.delete_budgets {
+        let bucket = path.value.split('/').next().unwrap_or_default();
+        if let Err(error) = BucketName::parse(bucket) {
+            let what = format!("{says} delete_budgets {:?}: {error}", path.value);
+            told.error(&path.span, what, "write BUCKET/ or BUCKET/PREFIX/, as in \"photos/tmp/\" = 50000");
+            continue;
+        }
+        if !path.value.contains('/') {
+            let what =
+                format!("{says} delete_budgets {:?} has no slash: it would count for other buckets too", path.value);
+            told.error(&path.span, what, format!("write \"{bucket}/\""));
+            continue;
+        }
+        budgets.insert(path.value.clone(), limit.value as u64);
+    }
+    budgets
 }
 
 fn judge_log(raw: &RawLog, told: &mut Mistakes) -> Log {

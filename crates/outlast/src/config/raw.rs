@@ -48,6 +48,8 @@ pub struct RawUser {
     pub access_key: Option<At<RawSecret>>,
     pub secret_key: Option<At<RawSecret>>,
     pub delete_budget: Option<At<usize>>,
+    /// By `bucket/prefix`.
+    pub delete_budgets: Vec<(At<String>, At<usize>)>,
 }
 
 /// Where a secret is to be found.
@@ -249,8 +251,9 @@ impl RawUser {
         let access_key = secret(&mut s, "access_key", told);
         let secret_key = secret(&mut s, "secret_key", told);
         let delete_budget = s.count("delete_budget", told);
+        let delete_budgets = s.counts("delete_budgets", told);
         s.finish(&[], told);
-        RawUser { name, access_key, secret_key, delete_budget }
+        RawUser { name, access_key, secret_key, delete_budget, delete_budgets }
     }
 }
 

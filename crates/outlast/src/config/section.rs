@@ -163,6 +163,27 @@ impl<'d> Section<'d> {
     }
 
     /// A table below this one; `None` where it is not there.
+    /// `{ "name" = 10, ... }`, in the order of the file.
+    pub fn counts(&mut self, key: &'static str, told: &mut Mistakes) -> Vec<(At<String>, At<usize>)> {
+        let Some(value) = self.take(key) else { return Vec::new() };
+        let Some(table) = value.get_ref().as_table() else {
+            self.wrong(key, value, "a table", "write { \"name\" = 1000 }", told);
+            return Vec::new();
+        };
+        let mut pairs = Vec::new();
+        for (name, item) in table {
+            let count = item.get_ref().as_integer().and_then(|n| usize::from_str_radix(n.as_str(), n.radix()).ok());
+            match count {
+                Some(count) => pairs.push((
+                    At { value: name.get_ref().to_string(), span: name.span() },
+                    At { value: count, span: item.span() },
+                )),
+                None => self.wrong(key, item, "a table of whole numbers from 0 up", "write them without quotes", told),
+            }
+        }
+        pairs
+    }
+
     pub fn section(&mut self, key: &'static str, told: &mut Mistakes) -> Option<Section<'d>> {
         let value = self.take(key)?;
         let name = match self.name.trim_matches(['[', ']']) {

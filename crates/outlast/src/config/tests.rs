@@ -424,6 +424,22 @@ fn endpoints() {
 }
 
 #[test]
+fn delete_budgets() {
+    let with = |lines: &str| with_two("").replacen("[store.one]", &format!("{lines}\n[store.one]"), 1);
+    let config = good(&with("delete_budget = 5\ndelete_budgets = { \"photos/tmp/\" = 50_000, \"logs/\" = 0 }"));
+    let below = [("photos/tmp/".to_owned(), 50_000), ("logs/".to_owned(), 0)].into();
+    assert_eq!((config.users[0].delete_budget, &config.users[0].delete_budgets), (Some(5), &below));
+    check(
+        &with("delete_budgets = { \"photos\" = 1, \"/tmp/\" = 1, \"logs/\" = \"many\" }"),
+        &[
+            "4: error: [user.app] delete_budgets \"photos\" has no slash: it would count for other buckets too | write \"photos/\"",
+            "4: error: [user.app] delete_budgets \"/tmp/\": a bucket name has 3 to 63 letters, this one has 0 | write BUCKET/ or BUCKET/PREFIX/, as in \"photos/tmp/\" = 50000",
+            "4: error: [user.app] delete_budgets is a table of whole numbers from 0 up, not a string | write them without quotes",
+        ],
+    );
+}
+
+#[test]
 fn addresses_times_and_the_rest() {
     check(
         &format!(

@@ -64,6 +64,8 @@ pub struct User {
     pub secret_key: Secret,
     /// Deletes an hour; None: learnt.
     pub delete_budget: Option<u64>,
+    /// The same below each `bucket/prefix`.
+    pub delete_budgets: BTreeMap<String, u64>,
 }
 
 #[derive(Debug, Clone)]

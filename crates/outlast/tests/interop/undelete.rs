@@ -102,7 +102,12 @@ fn frozen_it_stays(here: &Path, gateway: &Gateway, aws: &Aws) {
     let status = Launch::new(here).run("status");
     assert!(String::from_utf8_lossy(&status.stdout).contains("FROZEN"), "{status:?}");
     assert!(here.join("one/photos/a/note.txt").exists(), "nothing is removed");
-    assert_eq!(Launch::new(here).run("thaw").status.code(), Some(0));
+    let plan = Launch::new(here).args(&["--dry-run"]).run("thaw");
+    let words = String::from_utf8_lossy(&plan.stdout).into_owned();
+    assert!(plan.status.success() && words.contains("1 object from one"), "{plan:?}");
+    assert_eq!(Launch::new(here).run("thaw").status.code(), Some(2), "nobody to ask");
+    assert!(here.join("one/photos/a/note.txt").exists(), "neither has thawed anything");
+    assert_eq!(Launch::new(here).args(&["--yes"]).run("thaw").status.code(), Some(0));
     until_paid(gateway);
     assert!(!here.join("one/photos/a/note.txt").exists());
 }
