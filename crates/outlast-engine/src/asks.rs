@@ -162,6 +162,8 @@ pub enum WriteError {
     Body(#[from] BodyFault),
     #[error("a precondition does not hold")]
     Refused(Refusal),
+    #[error("The specified copy source is larger than the maximum allowable size for a copy source: {max}")]
+    SourceTooLarge { max: u64 },
     #[error("metadata and headers take {got} bytes, the stores of this bucket hold {max}")]
     MetadataTooLarge { got: usize, max: usize },
     #[error(
@@ -324,6 +326,8 @@ pub enum UploadError {
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Status {
     pub version: String,
+    /// Of the ledger, as an absolute path.
+    pub data_dir: String,
     pub now: Moment,
     pub epoch: u64,
     pub ledger: String,
@@ -370,6 +374,8 @@ pub struct StoreStatus {
     pub classes: BTreeMap<String, (String, String)>,
     pub grade: String,
     pub probed: Option<Moment>,
+    /// Why the last probe came to nothing, if it did.
+    pub unprobed: Option<String>,
     pub owed_objects: u64,
     pub owed_bytes: u64,
     /// Age of the oldest debt.

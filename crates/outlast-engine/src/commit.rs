@@ -256,7 +256,7 @@ impl Phase {
                 }));
             }
         }
-        self.engine.ledger.commit(batch).await?;
+        self.engine.commit_first(batch).await?;
         Ok(marks)
     }
 

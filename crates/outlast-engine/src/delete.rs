@@ -132,7 +132,7 @@ impl Engine {
         began.extend(bill.change);
         let deletes: Vec<Deleted> = intents.iter().map(deleted).collect();
         began.push(self.tomb_kept(bucket, record, &deletes));
-        self.ledger.commit(began).await?;
+        self.commit_first(began).await?;
         if !broken(Mutant::DeleteWithoutRecord) {
             self.write_tomb(bucket, record, deletes).await?;
         }

@@ -14,6 +14,7 @@ use crate::gates::Gates;
 use crate::hedging::Hedges;
 use crate::lanes::Lanes;
 use crate::leaving::Leaving;
+use crate::ledger_disk::LedgerDisk;
 use crate::seats::Seat;
 use crate::settings::{EngineSettings, Setups};
 use crate::shipping::Shipping;
@@ -45,6 +46,7 @@ pub struct Engine {
     /// Bytes of bodies held in memory.
     pub(crate) pool: Arc<Semaphore>,
     pub(crate) counters: Counters,
+    pub(crate) ledger_disk: LedgerDisk,
     pub(crate) tasks: TaskTracker,
     pub(crate) stopping: CancellationToken,
     pub(crate) epoch: Epoch,
@@ -130,6 +132,7 @@ impl Engine {
             attempts: Attempts::default(),
             spool: Arc::new(spool),
             counters: Counters::default(),
+            ledger_disk: LedgerDisk::default(),
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
             epoch: Epoch(epoch),

@@ -35,6 +35,11 @@ pub(crate) async fn kept_probe(
     Ok(kept.map(|kept| (kept.report, kept.at)))
 }
 
+/// One that asked less than is asked today counts as none.
+fn asks_all(report: &ProbeReport) -> bool {
+    report.drops_slashes.is_some() && report.keeps_versions.is_some()
+}
+
 impl Engine {
     /// The powers of a native bucket: from the ledger if young enough, else probed now.
     pub(crate) async fn ensure_probed(&self, seat: &Arc<Seat>, native: &str) -> Answer<()> {
@@ -49,7 +54,7 @@ impl Engine {
         let now = self.now();
         if let Some(kept) = kept
             && now.since_ms(kept.at) < PROBE_AGAIN_MS
-            && kept.report.drops_slashes.is_some()
+            && asks_all(&kept.report)
         {
             seat.set_probe(native, kept.report, kept.at);
             return Ok(());
@@ -87,7 +92,11 @@ impl Engine {
                     let native = seat.names.native(&bucket.name);
                     let fresh = seat.probed_at(&native).is_some_and(|at| self.now().since_ms(at) < PROBE_AGAIN_MS);
                     if !fresh && let Err(error) = self.ensure_probed(&seat, &native).await {
-                        tracing::info!("{error}: {} counts as grade C in {native} until it can be probed", seat.name);
+                        let why = format!("{error}: it counts as grade C in {native} until it can be probed");
+                        // Once: it is tried again every minute, and the status page keeps it.
+                        if seat.set_unprobed(&why) {
+                            tracing::warn!(store = %seat.name, "{why}");
+                        }
                     }
                 }
             }
@@ -106,8 +115,7 @@ impl Engine {
                 let native = seat.names.native(&bucket.name);
                 let fact = self.ledger.fact(&fact_name(&seat.name, &native)).await?;
                 if let Some(kept) = fact.and_then(|text| serde_json::from_str::<KeptProbe>(&text).ok())
-                    // One that asked less than is asked today counts as none.
-                    && kept.report.drops_slashes.is_some()
+                    && asks_all(&kept.report)
                 {
                     seat.set_probe(&native, kept.report, kept.at);
                 }

@@ -64,6 +64,8 @@ pub struct Seat {
     clock: Arc<dyn crate::clock::Clock>,
     /// By native bucket. What was never probed has no powers: grade C.
     probes: RwLock<BTreeMap<String, (ProbeReport, Moment)>>,
+    /// Why the last probe came to nothing.
+    unprobed: Mutex<Option<String>>,
 }
 
 impl Seat {
@@ -97,6 +99,7 @@ impl Seat {
             health: Mutex::new(Health::new(now)),
             clock,
             probes: RwLock::new(BTreeMap::new()),
+            unprobed: Mutex::new(None),
         }
     }
 
@@ -155,7 +158,23 @@ impl Seat {
     }
 
     pub fn set_probe(&self, native: &str, report: ProbeReport, at: Moment) {
+        if let Some(keeps) = report.keeps_versions {
+            self.store.learn_versions(native, keeps);
+        }
+        *self.unprobed.lock().expect("no code panics while it holds a text") = None;
         self.probes.write().expect("no code panics while it holds the probes").insert(native.to_owned(), (report, at));
+    }
+
+    /// A probe came to nothing. True: for another reason than the last time.
+    pub fn set_unprobed(&self, why: &str) -> bool {
+        let mut unprobed = self.unprobed.lock().expect("no code panics while it holds a text");
+        let is_new = unprobed.as_deref() != Some(why);
+        *unprobed = Some(why.to_owned());
+        is_new
+    }
+
+    pub fn unprobed(&self) -> Option<String> {
+        self.unprobed.lock().expect("no code panics while it holds a text").clone()
     }
 
     /// A pin that this bucket can keep: some stores answer with a version id and keep no versions.

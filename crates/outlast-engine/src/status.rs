@@ -3,13 +3,17 @@
 use crate::asks::{SpoolStatus, Status, StoreStatus, TrashStatus};
 use crate::engine::Engine;
 use crate::seats::Seat;
-use outlast_ledger::DebtTotals;
+use outlast_ledger::{Change, DebtTotals, LedgerError};
 use outlast_rules::{Grades, OpClass, Reason, Standing};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// More undecided writes than this are shown as this many.
 const UNDECIDED_SHOWN_MAX: usize = 10_000;
+
+/// Where a trial write is written down.
+const TRIAL: &str = "ledger.trial";
 
 impl Engine {
     pub async fn status(self: &Arc<Self>) -> Status {
@@ -24,6 +28,9 @@ impl Engine {
             let marks = self.ledger.marks_count(&seat.name).await.unwrap_or_default();
             stores.push(self.store_status(seat, totals, marks, our_network));
         }
+        if let Some((since, why)) = self.ledger_disk.trouble() {
+            ledger = format!("NO WRITES for {} s: {why}", self.now().since_ms(since) / 1_000);
+        }
         let undecided = self.ledger.intents(UNDECIDED_SHOWN_MAX).await.map_or(0, |intents| intents.len() as u64);
         let spooled = self.ledger.spool_items().await.map_or(0, |items| items.len() as u64);
         let trash = self.trash_status().await;
@@ -31,6 +38,7 @@ impl Engine {
         let shipping = self.shipping.status(waiting, self.now());
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            data_dir: self.data_dir().display().to_string(),
             now: self.now(),
             epoch: self.epoch.0,
             ledger,
@@ -60,6 +68,12 @@ impl Engine {
         sum
     }
 
+    /// Where its ledger lies, however it was named: by this the installations of one machine are told apart.
+    pub fn data_dir(&self) -> PathBuf {
+        let named = &self.settings.data_dir;
+        named.canonicalize().or_else(|_| std::path::absolute(named)).unwrap_or_else(|_| named.clone())
+    }
+
     /// Can this process take requests? The words say why not.
     pub async fn ready(self: &Arc<Self>) -> Result<(), String> {
         if self.stopping.is_cancelled() {
@@ -69,6 +83,7 @@ impl Engine {
             return Err(words.to_owned());
         }
         self.ledger.fact("installation").await.map_err(|error| error.to_string())?;
+        self.ledger_takes_writes().await.map_err(|error| error.to_string())?;
         let takes = |seat: &&Arc<Seat>| seat.standing(OpClass::Write) != Standing::Down && !self.is_leaving(&seat.name);
         let up = self.seats.values().filter(takes).count();
         let stand_in = usize::from(self.settings.defaults.spool_counts);
@@ -76,6 +91,21 @@ impl Engine {
             return Err(format!("{up} of {} stores take writes", self.seats.len()));
         }
         Ok(())
+    }
+
+    /// The first commit of a client's write: what it says of the ledger's disk is remembered.
+    pub(crate) async fn commit_first(&self, batch: Vec<Change>) -> Result<(), LedgerError> {
+        let done = self.ledger.commit(batch).await;
+        self.ledger_disk.heard(&done, self.now());
+        done
+    }
+
+    /// Whoever is not asked for writes any more would never hear that there is room again: then it tries for itself.
+    pub(crate) async fn ledger_takes_writes(&self) -> Result<(), LedgerError> {
+        if self.ledger_disk.trouble().is_none() {
+            return Ok(());
+        }
+        self.commit_first(vec![Change::SetFact { name: TRIAL.to_owned(), value: self.now().0.to_string() }]).await
     }
 
     fn store_status(&self, seat: &Arc<Seat>, owed: DebtTotals, marks: u64, our_network: bool) -> StoreStatus {
@@ -104,6 +134,7 @@ impl Engine {
             classes: BTreeMap::from(by_class),
             grade: probe.map_or("not probed".to_owned(), |(grades, _)| grade_words(grades)),
             probed: probe.map(|(_, at)| at),
+            unprobed: seat.unprobed(),
             owed_objects: owed.objects,
             owed_bytes: owed.bytes,
             lag_ms: owed.oldest.map_or(0, |oldest| now.since_ms(oldest)),

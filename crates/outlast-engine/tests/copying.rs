@@ -3,7 +3,8 @@
 mod support;
 
 use outlast_engine::*;
-use outlast_rules::{Conditions, Head};
+use outlast_ledger::{Change, Ledger};
+use outlast_rules::{Conditions, Entry, Head, Layout};
 use outlast_store::{At, Body, Class, Dress, Faulty, MemoryTraits, PutSpec, Setting, Store, Switch, Trouble};
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,6 +72,41 @@ async fn a_source_that_is_overwritten_is_copied_as_it_was_at_one_moment() {
     world.delete("a").await.unwrap();
     let gone = world.engine.copy(copy_ask("b")).await;
     assert!(matches!(&gone, Err(WriteError::Source(fault)) if matches!(**fault, ReadError::NoKey)), "{gone:?}");
+    world.engine.stop().await;
+}
+
+/// Larger than what is held in memory: in parts to the stores while it is read, under the ETag of one body.
+#[tokio::test(start_paused = true)]
+async fn a_large_source_is_copied_in_parts() {
+    for kind in [MemoryTraits::A, MemoryTraits::B, MemoryTraits::DISK] {
+        let world = World::new(&[kind; 3]).await;
+        world.engine.start_workers();
+        let body = bytes(20 << 20, 7);
+        let written = world.put("a", &body).await.unwrap();
+        let copied = world.engine.copy(copy_ask("b")).await.unwrap();
+        assert_eq!(copied.etag, written.etag, "{kind:?}");
+        let entry = world.ledger.entry(&bucket(), &key("b")).await.unwrap().unwrap();
+        assert!(matches!(&entry.layout, Layout::Cut(sizes) if sizes.len() == 2), "{kind:?}: {:?}", entry.layout);
+        assert!(world.get("b").await.unwrap() == body[..]);
+        world.settle().await;
+        for i in 0..3 {
+            assert_eq!(world.on_store(i).await, ["a", "b"], "{kind:?}: whole, under its plain name, on every store");
+        }
+        world.engine.stop().await;
+    }
+}
+
+/// S3's bound, and S3's words.
+#[tokio::test(start_paused = true)]
+async fn a_source_of_more_than_five_gibibytes_is_refused() {
+    let world = World::new(&[MemoryTraits::B; 3]).await;
+    world.put("a", b"one").await.unwrap();
+    let entry = world.ledger.entry(&bucket(), &key("a")).await.unwrap().unwrap();
+    let vast = Entry { size: (5 << 30) + 1, ..entry };
+    let set = Change::SetEntry { bucket: bucket(), key: key("a"), entry: Box::new(vast), digests: None };
+    world.ledger.commit(vec![set]).await.unwrap();
+    let refused = world.engine.copy(copy_ask("b")).await;
+    assert!(matches!(refused, Err(WriteError::SourceTooLarge { max: 5_368_709_120 })), "{refused:?}");
     world.engine.stop().await;
 }
 

@@ -231,4 +231,8 @@ impl Store for Wire {
         let at = At::new(bucket, "");
         call!(self, "keep versions of", &at, [of = at.clone()], store => store.keep_versions(&of.bucket))
     }
+
+    fn learn_versions(&self, bucket: &str, keeps: bool) {
+        self.store.learn_versions(bucket, keeps);
+    }
 }

@@ -317,4 +317,7 @@ pub trait Store: Send + Sync + 'static {
     async fn keeps_versions(&self, bucket: &str) -> Answer<bool>;
     /// Keep native versions from now on; Unsupported where the store cannot.
     async fn keep_versions(&self, bucket: &str) -> Answer<()>;
+    /// What an earlier process was told by `keeps_versions`. Some stores answer with version ids and keep no versions: whoever
+    /// was not asked, and is not told, would take them for pins.
+    fn learn_versions(&self, _bucket: &str, _keeps: bool) {}
 }

@@ -152,6 +152,9 @@ impl Store for LateDisk {
     async fn keep_versions(&self, bucket: &str) -> Answer<()> {
         self.disk("keep versions", bucket).await?.keep_versions(bucket).await
     }
+    fn learn_versions(&self, _bucket: &str, _keeps: bool) {
+        // A disk keeps none and never says otherwise.
+    }
 }
 
 #[cfg(test)]

@@ -50,6 +50,9 @@ pub struct ProbeReport {
     /// Slashes at the start of a key are dropped, or refused: `/a` would lie on top of `a`. None: an older probe did not ask.
     #[serde(default)]
     pub drops_slashes: Option<bool>,
+    /// What it says of its native versions. None: an older probe did not ask.
+    #[serde(default)]
+    pub keeps_versions: Option<bool>,
     /// What is out of the ordinary, in words.
     pub findings: Vec<String>,
 }
@@ -152,6 +155,8 @@ enum Taken {
 
 impl Probe<'_> {
     async fn act(&mut self) -> Answer<()> {
+        // First: Garage gives version ids with every PUT and keeps none, and only the question shows it.
+        self.report.keeps_versions = Some(self.store.keeps_versions(self.bucket).await?);
         self.metadata_and_etag().await?;
         self.read_after_write().await?;
         self.leading_slashes().await?;

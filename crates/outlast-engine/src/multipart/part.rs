@@ -2,6 +2,7 @@
 
 use crate::asks::{CopyPartAsk, PartFacts, PutPartAsk, ReadError, UploadError, WriteError};
 use crate::attempts::Slot;
+use crate::copy::COPY_BYTES_MAX;
 use crate::engine::Engine;
 use crate::held::Held;
 use crate::multipart::manage::part_facts;
@@ -43,13 +44,17 @@ impl Engine {
         let kind = upload.checksum.unwrap_or(ChecksumKind::Crc64nvme);
         let judge = |entry: &Entry| {
             judge_read(&ask.from_conditions, entry).map_err(|_| WriteError::Refused(Refusal::PreconditionFailed))?;
-            match ask.range {
-                Some((first, last)) if first <= last && last < entry.size => Ok(((first, last + 1), kind)),
-                Some(_) => Err(WriteError::Source(Box::new(ReadError::Range { size: entry.size }))),
-                None => Ok(((0, entry.size), kind)),
+            let (from, to) = match ask.range {
+                Some((first, last)) if first <= last && last < entry.size => (first, last + 1),
+                Some(_) => return Err(WriteError::Source(Box::new(ReadError::Range { size: entry.size }))),
+                None => (0, entry.size),
+            };
+            if to - from > COPY_BYTES_MAX {
+                return Err(WriteError::SourceTooLarge { max: COPY_BYTES_MAX });
             }
+            Ok(((from, to), kind))
         };
-        let (_, received) = self.fetch_present(&ask.from_bucket, &ask.from_key, judge).await?;
+        let received = self.fetch_present(&ask.from_bucket, &ask.from_key, judge).await?;
         self.store_part(upload, ask.number, received).await
     }
 

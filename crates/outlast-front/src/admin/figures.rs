@@ -140,6 +140,7 @@ mod tests {
     fn each_store_has_its_lines() {
         let class = ("write".to_owned(), ("down".to_owned(), "refuses writes".to_owned()));
         let store = StoreStatus {
+            unprobed: None,
             name: "b2".into(),
             place: "eu".into(),
             kind: "s3".into(),
@@ -166,6 +167,7 @@ mod tests {
             latency_ms: 12.5,
         };
         let status = Status {
+            data_dir: String::new(),
             version: "0".into(),
             now: Moment(0),
             epoch: 1,

@@ -236,6 +236,11 @@ pub(super) async fn thaw(State(engine): State<Arc<Engine>>, Json(_): Json<NoOrde
     told(move |_| async move { engine.thaw().await })
 }
 
+/// By this a command knows whether the gateway that answers is the one of its configuration.
+pub(super) async fn whose(State(engine): State<Arc<Engine>>) -> Response {
+    Json(serde_json::json!({ "data_dir": engine.data_dir() })).into_response()
+}
+
 pub(super) async fn held_back(State(engine): State<Arc<Engine>>, Json(_): Json<NoOrder>) -> Response {
     told(move |_| async move { engine.held_back().await })
 }

@@ -38,6 +38,7 @@ pub async fn serve(listener: TcpListener, engine: Arc<Engine>, metrics: Arc<Metr
 /// Asked with a JSON body and its content type, which no foreign page can send from a browser unasked.
 fn orders(engine: Arc<Engine>) -> Router {
     Router::new()
+        .route("/admin/whose", get(orders::whose))
         .route("/admin/verify", post(orders::verify))
         .route("/admin/eject", post(orders::eject))
         .route("/admin/adopt", post(orders::adopt))

@@ -5,6 +5,7 @@ mod cors;
 mod ended;
 mod expects;
 mod ignored;
+mod late;
 mod limits;
 mod service;
 mod signature;

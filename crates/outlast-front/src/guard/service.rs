@@ -2,7 +2,7 @@
 
 use super::ended::Answer;
 use super::expects::Expects;
-use super::{answer, cors::Cors, ignored, limits, signature, whole_body};
+use super::{answer, cors::Cors, ignored, late, limits, signature, whole_body};
 use crate::chunks::Chunked;
 use crate::metrics::Metrics;
 use crate::trace::Trace;
@@ -90,6 +90,13 @@ impl Guard {
         let request = whole_body::check(request).await?;
         let framed = request.headers().get(CONTENT_SHA256).is_some_and(|kind| kind.as_bytes().starts_with(STREAMING));
         let request = if framed { request.map(|body| Body::http_body(Chunked::new(body))) } else { request };
+        if let (true, None, Some(trace)) = (late::may_take_long(&request), &meant, &trace) {
+            let (s3, path) = (self.s3.clone(), request.uri().path().to_owned());
+            let call = async move {
+                s3.call(request).await.unwrap_or_else(|error| answer::of_error(S3Error::internal_error(error)))
+            };
+            return Ok(late::in_time(Box::pin(call), trace.clone(), path).await);
+        }
         let answer = self.s3.call(request).await.map_err(S3Error::internal_error)?;
         match meant {
             Some(meant)

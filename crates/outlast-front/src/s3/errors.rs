@@ -71,6 +71,7 @@ pub fn from_write(fault: WriteError) -> S3Error {
         WriteError::Body(fault) => from_body(fault),
         WriteError::Refused(refusal) => from_write_refusal(refusal),
         WriteError::KeyNotHeld { .. } => error(S3ErrorCode::InvalidArgument, words),
+        WriteError::SourceTooLarge { .. } => error(S3ErrorCode::InvalidRequest, words),
         WriteError::MetadataTooLarge { .. } => error(S3ErrorCode::MetadataTooLarge, words),
         WriteError::NotServed(_) | WriteError::NoQuorum(_) | WriteError::Full(_) => {
             error(S3ErrorCode::ServiceUnavailable, words)
@@ -235,6 +236,7 @@ mod tests {
             (WriteError::Refused(Refusal::NotModified), "412 PreconditionFailed", ""),
             (WriteError::Refused(Refusal::NoSuchKey), "404 NoSuchKey", ""),
             (WriteError::MetadataTooLarge { got: 3000, max: 1848 }, "400 MetadataTooLarge", "1848"),
+            (WriteError::SourceTooLarge { max: 5368709120 }, "400 InvalidRequest", "5368709120"),
             (
                 WriteError::KeyNotHeld {
                     store: StoreName::parse("garage").expect("a name"),

@@ -387,6 +387,10 @@ impl Store for Faulty {
         let call = Box::pin(async move { inner.keep_versions(&of).await });
         self.plain(Class::Bucket, "keep versions of", &At::new(bucket, ""), call).await
     }
+
+    fn learn_versions(&self, bucket: &str, keeps: bool) {
+        self.inner.learn_versions(bucket, keeps);
+    }
 }
 
 #[cfg(test)]

@@ -91,8 +91,19 @@ impl Caller {
         ask.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
         md5_header(Some(Md5::digest(xml::VERSIONING_ON).into()), &mut ask.headers);
         ask.body = Body::Whole(Bytes::from_static(xml::VERSIONING_ON.as_bytes()));
-        self.send(ask).await?.read(ANSWER_BYTES_MAX).await?;
+        let sent = match self.send(ask).await {
+            Err(error) if error.fault == Fault::Unsupported => {
+                self.unversioned().learn(bucket, false);
+                return Err(error);
+            }
+            sent => sent?,
+        };
+        sent.read(ANSWER_BYTES_MAX).await?;
         self.unversioned().learn(bucket, true);
         Ok(())
+    }
+
+    pub fn learn_versions(&self, bucket: &str, keeps: bool) {
+        self.unversioned().learn(bucket, keeps);
     }
 }

@@ -151,4 +151,8 @@ impl Store for S3Store {
     async fn keep_versions(&self, bucket: &str) -> Answer<()> {
         self.caller.keep_versions(bucket).await
     }
+
+    fn learn_versions(&self, bucket: &str, keeps: bool) {
+        self.caller.learn_versions(bucket, keeps);
+    }
 }

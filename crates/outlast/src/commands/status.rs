@@ -4,7 +4,7 @@ use crate::asking::{self, AskError};
 use crate::cli::StatusArgs;
 use crate::config::{count_text, duration_text, size_text};
 use crate::exit::{Ending, Failure};
-use crate::running::{address, not_running, nothing_runs};
+use crate::running::{address, is_ours, not_running, nothing_runs};
 use crate::source::Source;
 use comfy_table::{Cell, Color, Table, presets};
 use serde::Deserialize;
@@ -73,6 +73,10 @@ struct ToldStore {
     since: u64,
     #[serde(default)]
     grade: String,
+    #[serde(default)]
+    probed: Option<u64>,
+    #[serde(default)]
+    unprobed: Option<String>,
     owed_objects: u64,
     owed_bytes: u64,
     lag_ms: u64,
@@ -96,11 +100,11 @@ pub async fn run(args: &StatusArgs, source: &Source) -> Result<Ending, Failure> 
     if !args.watch {
         return show_once(args, admin, source).await;
     }
-    watch(admin).await
+    watch(admin, source).await
 }
 
 /// Ends with a signal, whatever it waits for; where nobody looks at a screen, one status follows the other.
-async fn watch(admin: SocketAddr) -> Result<Ending, Failure> {
+async fn watch(admin: SocketAddr, source: &Source) -> Result<Ending, Failure> {
     // Heard from here on: one that comes while the gateway is asked must not be lost.
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| Failure::cannot_start(error.to_string()))?;
     let is_screen = std::io::stdout().is_terminal();
@@ -108,7 +112,7 @@ async fn watch(admin: SocketAddr) -> Result<Ending, Failure> {
         let answer = tokio::select! {
             biased;
             _ = interrupt.recv() => return Ok(Ending::Good),
-            answer = ask(admin) => answer,
+            answer = ask(admin, source) => answer,
         };
         let screen = match answer {
             Ok(body) => render(&read(&body)?, is_screen),
@@ -137,7 +141,7 @@ async fn watch(admin: SocketAddr) -> Result<Ending, Failure> {
 }
 
 async fn show_once(args: &StatusArgs, admin: SocketAddr, source: &Source) -> Result<Ending, Failure> {
-    let body = match ask(admin).await {
+    let body = match ask(admin, source).await {
         Ok(body) => body,
         Err(AskError::NotRunning) => return Err(Failure::differs(nothing_runs(admin, source))),
         Err(AskError::Wrong(why) | AskError::Bad(why)) => return Err(Failure::differs(why)),
@@ -152,7 +156,8 @@ async fn show_once(args: &StatusArgs, admin: SocketAddr, source: &Source) -> Res
     Ok(if well { Ending::Good } else { Ending::Differs })
 }
 
-async fn ask(admin: SocketAddr) -> Result<Vec<u8>, AskError> {
+async fn ask(admin: SocketAddr, source: &Source) -> Result<Vec<u8>, AskError> {
+    is_ours(admin, source).await?;
     asking::get(admin, "/status.json").await.map(|body| body.to_vec())
 }
 
@@ -171,7 +176,8 @@ fn show(text: &str) -> std::io::Result<()> {
 
 fn render(told: &Told, colours: bool) -> String {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    // No lines between: it is to be read at 80 columns.
+    table.load_style(presets::NOTHING);
     if !colours {
         table.force_no_tty();
     }
@@ -183,6 +189,12 @@ fn render(told: &Told, colours: bool) -> String {
     for store in told.stores.iter().filter(|store| !store.reason.is_empty()) {
         out.push_str(&format!("{} ({}): {}\n", store.name, store.place, store.reason));
     }
+    for store in told.stores.iter().filter(|store| store.probed.is_none()) {
+        if let Some(why) = &store.unprobed {
+            out.push_str(&format!("{}: not probed yet, tried again every minute: {why}\n", store.name));
+        }
+    }
+    out.push_str(&probed_words(told));
     for store in &told.stores {
         match store.leaving.as_deref() {
             Some("draining") => out.push_str(&format!("{}: draining, it gets no new copies\n", store.name)),
@@ -229,6 +241,16 @@ fn render(told: &Told, colours: bool) -> String {
         told.version,
     ));
     out
+}
+
+/// How old the grades are.
+fn probed_words(told: &Told) -> String {
+    let ago = |store: &ToldStore| {
+        let at = store.probed?;
+        Some(format!("{} {} ago", store.name, duration_text(told.now.saturating_sub(at))))
+    };
+    let probed: Vec<String> = told.stores.iter().filter_map(ago).collect();
+    if probed.is_empty() { String::new() } else { format!("grades probed: {}\n", probed.join(", ")) }
 }
 
 /// What a rebuild would find of the ledger, should its disk be gone now.
@@ -291,11 +313,11 @@ mod tests {
             "shipping": {"on": true, "waiting": 3, "lag_ms": 60000, "snapshot": 400000, "problem": "b2 is down"},
             "stores": [
                 {"name": "b2", "place": "s3 https://b2", "kind": "s3", "standing": "down", "reason": "connection refused",
-                 "since": 940000, "grade": "A", "owed_objects": 1204, "owed_bytes": 1536, "lag_ms": 59000,
+                 "since": 940000, "grade": "A", "probed": 700000, "owed_objects": 1204, "owed_bytes": 1536, "lag_ms": 59000,
                  "arrival": 1090000, "marks": 0, "leaving": "draining", "latency_ms": 0.0,
                  "faults": [{"id": "1", "store": "b2", "what": "hang on writes", "since": 940000, "left_ms": 12000}]},
                 {"name": "nas", "place": "disk /srv", "kind": "disk", "standing": "up", "reason": "",
-                 "since": 0, "grade": "B", "owed_objects": 0, "owed_bytes": 0, "lag_ms": 0,
+                 "since": 0, "grade": "not probed", "unprobed": "copy: NoSuchKey", "owed_objects": 0, "owed_bytes": 0, "lag_ms": 0,
                  "arrival": null, "marks": 0, "latency_ms": 1.25}
             ],
             "counters": {}
@@ -308,8 +330,10 @@ mod tests {
             [
                 "store standing since grade median owed lag has all",
                 "b2 down 1m ago A – 1204 objects, 1.5 KiB 59s in 1m 30s",
-                "nas up 16m 40s ago B 1.2 ms nothing – –",
+                "nas up 16m 40s ago not probed 1.2 ms nothing – –",
                 "b2 (s3 https://b2): connection refused",
+                "nas: not probed yet, tried again every minute: copy: NoSuchKey",
+                "grades probed: b2 5m ago",
                 "b2: draining, it gets no new copies",
                 "DRILL on b2: hang on writes; ends in 12s unless renewed, at once by: outlast fault end",
                 "FROZEN 1m ago: nothing is removed from any store until: outlast thaw",

@@ -60,7 +60,7 @@ pub async fn run(args: &VerifyArgs, source: &Source) -> Result<Ending, Failure> 
 
 fn render(report: &Report, deep: bool) -> String {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::NOTHING);
     if !std::io::stdout().is_terminal() {
         table.force_no_tty();
     }

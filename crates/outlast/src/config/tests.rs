@@ -133,6 +133,16 @@ filter = "debug"
     assert_eq!(shown.matches("sufficiently-long").count(), 1, "{shown}");
 }
 
+/// Pasted as it stands there.
+#[test]
+fn the_example_of_the_readme_is_good() {
+    let readme = include_str!("../../../../README.md");
+    let (_, rest) = readme.split_once("```toml\n").expect("an example");
+    let (example, _) = rest.split_once("```").expect("its end");
+    let config = good(example);
+    assert_eq!(config.defaults.stores.len(), 3);
+}
+
 #[test]
 fn what_is_kept_and_what_is_read_again() {
     let config = good(&with_two(

@@ -124,3 +124,34 @@ fn completions_name_every_command() {
         }
     }
 }
+
+/// Two installations of one machine, and the other one has the address: no order of ours reaches it.
+#[test]
+fn a_command_asks_no_other_gateway() {
+    let (ours, other) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let made = Launch::new(other.path()).args(&["--disk", "nas", "--disk", "usb"]).run("init");
+    assert!(made.status.success(), "{made:?}");
+    let gateway = Launch::new(other.path()).serve();
+    let made = Launch::new(ours.path()).args(&["--disk", "nas", "--disk", "usb"]).run("init");
+    assert!(made.status.success(), "{made:?}");
+    let config = ours.path().join("outlast.toml");
+    let text = fs::read_to_string(&config).expect("written");
+    assert!(text.contains("127.0.0.1:9001"), "{text}");
+    fs::write(&config, text.replace("127.0.0.1:9001", &gateway.admin)).expect("written");
+    for words in [
+        &["freeze"][..],
+        &["status"],
+        &["verify", "photos"],
+        &["undelete", "photos", "--yes"],
+        &["store", "accept", "nas", "--yes"],
+    ] {
+        let refused = Launch::new(ours.path()).args(&words[1..]).run(words[0]);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(1), "{words:?}: {said}");
+        assert!(said.contains("no gateway of this configuration") && said.contains("another one answers"), "{said}");
+    }
+    let status = Launch::new(other.path()).args(&["--json"]).run("status");
+    let told: serde_json::Value = serde_json::from_slice(&status.stdout).expect("JSON");
+    assert_eq!(told["frozen"], serde_json::Value::Null);
+    assert_eq!(gateway.end(Signal::TERM).0.code(), Some(0));
+}

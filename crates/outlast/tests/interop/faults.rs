@@ -1,7 +1,7 @@
-//! One store of three fails, in each of the ways in which stores fail, under a load that must not notice.
+//! One store of four fails, in each of the ways in which stores fail, under a load that must not notice.
 //!
-//! Three stores of three kinds: moto keeps versions (A), Garage honours next to nothing (C), the disk honours
-//! conditions (B). Two copies are acknowledged, so one store may fail.
+//! Stores of three kinds: moto keeps versions (A), two disks honour conditions (B), and Garage ignores them and keeps no
+//! versions (C): it gets every copy, and none of them counts. Two copies are acknowledged, so one store may fail.
 
 use crate::clients::{Load, Progress};
 use crate::fault_proxy::{FaultProxy, Mode};
@@ -44,8 +44,8 @@ fn play(
     scene.judge(&load.end(), places);
 }
 
-fn three<'a>(moto: Place<'a>, garage: Place<'a>) -> [(&'static str, Place<'a>); 3] {
-    [("moto", moto), ("garage", garage), ("disk", Place::Disk("disk"))]
+fn four<'a>(moto: Place<'a>, garage: Place<'a>) -> [(&'static str, Place<'a>); 4] {
+    [("moto", moto), ("garage", garage), ("disk", Place::Disk("disk")), ("spare", Place::Disk("spare"))]
 }
 
 /// moto and Garage, in this folder. None: left out.
@@ -57,7 +57,7 @@ fn peers(dir: &std::path::Path) -> Option<(Peer, Peer)> {
 fn nothing_fails() {
     let dir = folder();
     let Some((moto, garage)) = peers(dir.path()) else { return };
-    let places = three(Place::S3(&moto), Place::S3(&garage));
+    let places = four(Place::S3(&moto), Place::S3(&garage));
     let Some(scene) = Scene::open(dir.path(), &places) else { return };
     play("well", &places, &scene, || {}, || {}, None);
 }
@@ -66,7 +66,7 @@ fn nothing_fails() {
 fn moto_is_stopped() {
     let dir = folder();
     let Some((moto, garage)) = peers(dir.path()) else { return };
-    let places = three(Place::S3(&moto), Place::S3(&garage));
+    let places = four(Place::S3(&moto), Place::S3(&garage));
     let Some(scene) = Scene::open(dir.path(), &places) else { return };
     play("stopped", &places, &scene, || moto.freeze(), || moto.thaw(), Some(("moto", "")));
 }
@@ -75,7 +75,7 @@ fn moto_is_stopped() {
 fn garage_is_stopped() {
     let dir = folder();
     let Some((moto, garage)) = peers(dir.path()) else { return };
-    let places = three(Place::S3(&moto), Place::S3(&garage));
+    let places = four(Place::S3(&moto), Place::S3(&garage));
     let Some(scene) = Scene::open(dir.path(), &places) else { return };
     play("stopped", &places, &scene, || garage.freeze(), || garage.thaw(), Some(("garage", "")));
 }
@@ -84,7 +84,7 @@ fn garage_is_stopped() {
 fn garage_is_killed() {
     let dir = folder();
     let Some((moto, garage)) = peers(dir.path()) else { return };
-    let places = three(Place::S3(&moto), Place::S3(&garage));
+    let places = four(Place::S3(&moto), Place::S3(&garage));
     let Some(scene) = Scene::open(dir.path(), &places) else { return };
     play("killed", &places, &scene, || garage.kill(), || garage.start(), Some(("garage", "refused")));
 }
@@ -94,7 +94,7 @@ fn garage_is_killed() {
 fn moto_is_emptied() {
     let dir = folder();
     let Some((moto, garage)) = peers(dir.path()) else { return };
-    let places = three(Place::S3(&moto), Place::S3(&garage));
+    let places = four(Place::S3(&moto), Place::S3(&garage));
     let Some(scene) = Scene::open(dir.path(), &places) else { return };
     let mut load = scene.load("emptied");
     act(&mut load);
@@ -113,7 +113,7 @@ fn with_fault(seed: &str, mode: Mode, down: Option<&str>) {
     let dir = folder();
     let Some((moto, garage)) = peers(dir.path()) else { return };
     let proxy = FaultProxy::start(&moto.endpoint);
-    let places = three(Place::Through(&proxy, &moto), Place::S3(&garage));
+    let places = four(Place::Through(&proxy, &moto), Place::S3(&garage));
     let Some(scene) = Scene::open(dir.path(), &places) else { return };
     let down = down.map(|words| ("moto", words));
     play(seed, &places, &scene, || proxy.switch(mode), || proxy.switch(Mode::Pass), down);

@@ -1,4 +1,4 @@
-//! aws-cli, rclone, restic and s3cmd, each in the middle of its own work when one store of three fails, in each of the ways in
+//! aws-cli, rclone, restic and s3cmd, each in the middle of its own work when one store of four fails, in each of the ways in
 //! which stores fail. None of them may try twice, and what the gateway counted shows that none had to.
 
 use crate::clients::{ACCESS_KEY, Rclone, S3cmd, SECRET_KEY, ask, good, system_tool};
@@ -162,8 +162,8 @@ fn play(places: &[(&str, Place<'_>)], scene: &Scene, on: impl FnOnce(), bitten: 
     }
 }
 
-fn three<'a>(moto: Place<'a>, garage: Place<'a>) -> [(&'static str, Place<'a>); 3] {
-    [("moto", moto), ("garage", garage), ("disk", Place::Disk("disk"))]
+fn four<'a>(moto: Place<'a>, garage: Place<'a>) -> [(&'static str, Place<'a>); 4] {
+    [("moto", moto), ("garage", garage), ("disk", Place::Disk("disk")), ("spare", Place::Disk("spare"))]
 }
 
 fn peers(dir: &Path) -> Option<(Peer, Peer)> {
@@ -179,7 +179,7 @@ fn is_owed_something(scene: &Scene, store: &str) {
 fn clients_beside_a_stopped_store() {
     let dir = folder();
     let Some((moto, garage)) = peers(dir.path()) else { return };
-    let places = three(Place::S3(&moto), Place::S3(&garage));
+    let places = four(Place::S3(&moto), Place::S3(&garage));
     let Some(scene) = Scene::open(dir.path(), &places) else { return };
     play(&places, &scene, || garage.freeze(), || is_owed_something(&scene, "garage"), || garage.thaw());
 }
@@ -188,7 +188,7 @@ fn clients_beside_a_stopped_store() {
 fn clients_beside_a_killed_store() {
     let dir = folder();
     let Some((moto, garage)) = peers(dir.path()) else { return };
-    let places = three(Place::S3(&moto), Place::S3(&garage));
+    let places = four(Place::S3(&moto), Place::S3(&garage));
     let Some(scene) = Scene::open(dir.path(), &places) else { return };
     play(&places, &scene, || garage.kill(), || is_owed_something(&scene, "garage"), || garage.start());
 }
@@ -197,7 +197,7 @@ fn clients_beside_a_killed_store() {
 fn clients_beside_an_emptied_store() {
     let dir = folder();
     let Some((moto, garage)) = peers(dir.path()) else { return };
-    let places = three(Place::S3(&moto), Place::S3(&garage));
+    let places = four(Place::S3(&moto), Place::S3(&garage));
     let Some(scene) = Scene::open(dir.path(), &places) else { return };
     let on = || {
         moto.kill();
@@ -219,7 +219,7 @@ fn beside(mode: Mode, refuses: bool) {
     let dir = folder();
     let Some((moto, garage)) = peers(dir.path()) else { return };
     let proxy = FaultProxy::start(&moto.endpoint);
-    let places = three(Place::Through(&proxy, &moto), Place::S3(&garage));
+    let places = four(Place::Through(&proxy, &moto), Place::S3(&garage));
     let Some(scene) = Scene::open(dir.path(), &places) else { return };
     let bitten = || {
         assert!(proxy.met() > 0, "no request met the fault");

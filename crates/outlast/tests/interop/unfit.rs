@@ -1,9 +1,11 @@
-//! `check` finds out a store that says yes to everything, and calls it unfit.
+//! What the probe finds out of third parties: who says yes to everything, and who names versions that it does not keep.
 
 use crate::gateway::Launch;
-use crate::peers::{moto, rclone_serve};
-use crate::scene::{Place, configuration};
+use crate::peers::{garage, moto, rclone_serve};
+use crate::scene::{Place, Scene, configuration};
+use crate::waiting::until_ok;
 use std::fs;
+use std::time::Duration;
 
 #[test]
 fn a_store_that_ignores_conditions_and_keeps_no_versions_is_no_place() {
@@ -29,4 +31,29 @@ fn a_store_that_ignores_conditions_and_keeps_no_versions_is_no_place() {
     ] {
         assert!(said.contains(&words), "{words}\nis not in\n{said}");
     }
+}
+
+/// Garage answers every PUT with a version id, keeps none, and copies nothing that is named by one.
+#[test]
+fn a_store_that_names_versions_and_keeps_none_is_probed() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let (Some(garage), Some(moto)) = (garage(dir.path(), "garage"), moto(dir.path(), "moto")) else { return };
+    let places = [("garage", Place::S3(&garage)), ("moto", Place::S3(&moto)), ("disk", Place::Disk("disk"))];
+    fs::create_dir(dir.path().join("disk")).expect("made");
+    fs::write(dir.path().join("outlast.toml"), configuration(&places, "min_copies = 2\n")).expect("written");
+    let output = Launch::new(dir.path()).args(&["--json"]).run("check");
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let stores = said["stores"].as_array().expect("stores");
+    let store = stores.iter().find(|store| store["name"] == "garage").expect("it is configured");
+    // It ignores conditions too: it gets every copy, and none of them counts.
+    assert_eq!((&store["fit"], &store["grades"]["put"]), (&false.into(), &"C".into()), "{store}");
+    let why = store["fitness"].as_str().expect("words");
+    assert!(why.contains("ignores them, and keeps no versions"), "{store}");
+
+    let Some(scene) = Scene::open(dir.path(), &places) else { return };
+    until_ok(Duration::from_secs(30), || {
+        let seen = scene.store("garage");
+        if seen["probed"].is_u64() { Ok(()) } else { Err(seen.to_string()) }
+    });
+    assert_eq!(scene.store("garage")["unprobed"], serde_json::Value::Null);
 }
