@@ -206,7 +206,7 @@ impl Call {
                 Ok(fence) => fence,
                 Err(end) => return Ok(end),
             };
-            if !self.is_newest(engine).await? {
+            if !broken(Mutant::RetryOverNewer) && !self.is_newest(engine).await? {
                 return Ok(End::Superseded);
             }
         }
@@ -274,7 +274,9 @@ impl Call {
                 report.seen = Some(Seen { write: Some(self.entry.write), pin: Some(pin.clone()) });
                 return Ok(Err(End::Done(pin)));
             }
-            There::Newer(found) if self.was_rolled_back(engine, &found).await? => Some(found.pin.etag),
+            There::Newer(found) if broken(Mutant::RetryOverNewer) || self.was_rolled_back(engine, &found).await? => {
+                Some(found.pin.etag)
+            }
             There::Newer(_) => {
                 report.answered.extend(report.outstanding.take());
                 return Ok(Err(End::Superseded));

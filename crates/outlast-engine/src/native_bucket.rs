@@ -5,8 +5,8 @@ use crate::engine::Engine;
 use crate::identity::{BUCKET_DEADLINE, NotTold};
 use crate::seats::Seat;
 use outlast_ledger::{BucketState, LedgerError};
-use outlast_rules::{BucketCall, BucketClock, BucketMark, BucketName, OpClass, RESERVED_PREFIX, bucket_closed_by};
-use outlast_store::{Answer, Applied, At, Fault, StoreError};
+use outlast_rules::{BucketCall, BucketClock, BucketMark, BucketName, Key, OpClass, RESERVED_PREFIX, bucket_closed_by};
+use outlast_store::{Answer, Applied, At, Fault, Found, StoreError};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -155,6 +155,20 @@ impl Engine {
         self.bucket_marks.remove(&*self.ledger, &mark).await
     }
 
+    /// HEAD of a key that is to be gone. Where it says that a bucket which we delete is missing, the bucket is asked for itself: a
+    /// store that says so for a moment, or to some calls only, would keep what lies there and be owed nothing.
+    pub(crate) async fn look_for_what_goes(&self, seat: &Arc<Seat>, bucket: &BucketName, key: &Key) -> Answer<Found> {
+        let found = seat.look(bucket, key).await;
+        if !found.as_ref().is_err_and(|error| error.fault == Fault::NoBucket) || !self.is_gone(bucket) {
+            return found;
+        }
+        let native = seat.names.native(bucket);
+        let head = seat.store.head_bucket(&native);
+        seat.in_time(&format!("head bucket {native}"), BUCKET_DEADLINE, head).await?;
+        let message = format!("the bucket {native} is there, and was said to be missing");
+        found.map_err(|error| StoreError { fault: Fault::BadAnswer, message, ..error })
+    }
+
     fn is_in_life(&self, name: &BucketName, life: u64) -> bool {
         self.cached_bucket(name).is_some_and(|now| now.state == BucketState::Serving && now.incarnation == life)
     }
@@ -218,7 +232,8 @@ async fn take_down(seat: Arc<Seat>, native: String) -> Answer<()> {
         let list = seat.store.list(&native, RESERVED_PREFIX, after.as_deref());
         let page = match seat.within(OpClass::List, BUCKET_DEADLINE, &format!("list {native}"), list).await {
             Ok(page) => page,
-            Err(error) if error.fault == Fault::NoBucket => return Ok(()),
+            // No word on the bucket before the call that removes it has said so too.
+            Err(error) if error.fault == Fault::NoBucket => break,
             // Whatever came of the question, it changes nothing; what was removed before it was answered for.
             Err(error) => return Err(StoreError { applied: Applied::NotSent, ..error }),
         };

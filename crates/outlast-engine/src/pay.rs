@@ -85,7 +85,7 @@ impl Engine {
         };
         // Not in the lane: a store that has just fallen silent would keep the key's writers waiting. While the flight is
         // held no call of ours changes what was seen.
-        let found = seat.look(&debt.bucket, &debt.key).await;
+        let found = self.look_for_what_goes(seat, &debt.bucket, &debt.key).await;
         let Some(lane) = self.lanes.lock_within(LANE_WAIT, &debt.bucket, &debt.key).await else {
             return Ok(Some(later("a write of this key is in its commit phase")));
         };
@@ -293,6 +293,11 @@ impl Engine {
         {
             // It would be put under a name that a late removal of the bucket's former life may take away.
             return Ok(later(closed.to_string()));
+        }
+        if entry.is_none() && broken(Mutant::LeftoverAdopted) {
+            let (bucket, key, entry) = (bucket.clone(), key.clone(), Box::new(found_entry(&found, self.now())));
+            self.ledger.commit(vec![Change::SetEntry { bucket, key, entry, digests: None }]).await?;
+            return Ok(later("it is the entry now"));
         }
         if entry.is_none()
             && let Err(error) = self.keep_leftover(seat, bucket, key, &found).await

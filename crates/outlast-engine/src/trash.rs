@@ -8,8 +8,8 @@ use crate::seats::{Operation, Seat};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use outlast_ledger::{Change, LedgerError};
 use outlast_rules::{
-    BucketName, Displaced, Entry, Key, KeyState, Leaves, OpClass, Pin, Shelf, Stamp, Standing, StoreName, Trashed,
-    Undelete, WriteId, is_safe, name_hash, trash_name,
+    BucketName, Displaced, Entry, Key, KeyState, Leaves, Mutant, OpClass, Pin, Shelf, Stamp, Standing, StoreName,
+    Trashed, Undelete, WriteId, broken, is_safe, name_hash, trash_name,
 };
 use outlast_store::{Answer, At, Dress, Fault, Found, PutSpec};
 use std::collections::BTreeSet;
@@ -366,7 +366,8 @@ impl Engine {
         let state = self.ledger.key_state(bucket, key).await?;
         let undecided = state.intents.iter().any(|one| one.entry.write == trashed.by || one.entry.write == write);
         let displaced = state.entry.iter().any(|entry| entry.predecessors.iter().any(|one| one.write == write));
-        if undecided || displaced || !self.is_entry_safe(bucket, &state) {
+        let own = broken(Mutant::OwnVersionDestroyed);
+        if !own && (undecided || displaced || !self.is_entry_safe(bucket, &state)) {
             return Ok(false);
         }
         // The write that displaced it was rolled back: the version under the key is the entry's own.
@@ -375,7 +376,7 @@ impl Engine {
         for (store, shelf) in &trashed.shelves {
             let Some(seat) = self.seat(store) else { continue };
             // Until the store has been seen without the key, the version may be the current one: below it lies an older one.
-            if shelf.native && (is_entry || state.debts.iter().any(|debt| &debt.store == store)) {
+            if shelf.native && !own && (is_entry || state.debts.iter().any(|debt| &debt.store == store)) {
                 all &= is_entry;
                 continue;
             }

@@ -233,7 +233,7 @@ impl Engine {
         let (bucket, key) = (&mark.bucket, &mark.key);
         let Some(_flight) = seat.flights.try_lock(bucket, key) else { return Ok(()) };
         // Looked at before the lane, as debts are; what could not be judged now is looked at again by the next round.
-        let found = seat.look(bucket, key).await;
+        let found = self.look_for_what_goes(seat, bucket, key).await;
         let Some(_lane) = self.lanes.lock_within(LANE_WAIT, bucket, key).await else { return Ok(()) };
         let store = seat.name.clone();
         if !seat.limits().never_given_up && !seat.is_settled() {

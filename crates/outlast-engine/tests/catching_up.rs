@@ -6,7 +6,7 @@ use outlast_ledger::Ledger;
 use outlast_store::{Class, Fault, Faulty, MemoryTraits, Setting, Store, Switch, Trouble};
 use std::sync::Arc;
 use std::time::Duration;
-use support::{World, bytes, name};
+use support::{World, bucket, bytes, name};
 
 /// What one object needs that the line cannot do faster; within the deadline of a call.
 const LONG: Duration = Duration::from_secs(5);
@@ -76,5 +76,29 @@ async fn a_bucket_that_is_gone_for_a_moment_settles_no_removal() {
     world.engine.start_workers();
     world.settle().await;
     assert_eq!(world.on_store(2).await, [""; 0]);
+    world.engine.stop().await;
+}
+
+/// The bucket is deleted meanwhile: the store is still asked for it by itself before a key is taken for gone, and by the call that
+/// removes it, whatever its listings say.
+#[tokio::test(start_paused = true)]
+async fn a_deleted_bucket_that_is_gone_for_a_moment_goes_with_its_keys() {
+    let (world, switch) = without_the_third().await;
+    switch.clear();
+    world.put("k", b"one").await.unwrap();
+    assert_eq!(world.on_store(2).await, ["k"]);
+    let fails = Trouble::ServerError { status: 500, applies: false };
+    switch.set(Setting::on(&[Class::Delete], fails).below("k").times(1));
+    switch.set(Setting::on(&Class::READS, Trouble::GONE));
+    world.delete("k").await.unwrap();
+    world.engine.delete_bucket(bucket()).await.unwrap();
+    world.engine.start_workers();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let lies = || world.stores[2].shown("photos").iter().any(|key| key == "k");
+    assert!(lies(), "it lies there still, and is said to be gone");
+    switch.clear();
+    world.settle().await;
+    assert!(!lies(), "it was asked for again");
+    world.engine.create_bucket(bucket()).await.expect("nothing is left of its former life");
     world.engine.stop().await;
 }

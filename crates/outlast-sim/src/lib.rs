@@ -4,8 +4,10 @@ mod chance;
 mod content;
 mod oracle;
 
+mod drawing;
 mod plan;
 mod power;
+mod weather;
 
 mod books;
 mod client;
@@ -30,9 +32,10 @@ mod shrink;
 
 pub use books::Detail;
 pub use mutants::{Kill, hunt, kill};
-pub use outlast_rules::{Mutant, broken};
+pub use outlast_rules::{Broken, Mutant, broken};
 pub use plan::{Act, Plan, Step};
 pub use schedule::{faults_of, with_faults};
-pub use seen::{ELSEWHERE, Elsewhere, SEEN, Seen, UNSEEN};
+pub use seen::{PLAYED, Played, SEEN, Seen, UNSEEN};
 pub use shrink::shrink;
+pub use weather::WIDE_FROM;
 pub use world::{Ended, run};

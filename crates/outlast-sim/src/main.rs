@@ -1,6 +1,6 @@
 //! `outlast-sim`: runs seeds, and tells of the first that breaks a promise how to run it again. `cargo xtask sim` calls it.
 
-use outlast_sim::{Detail, Kill, Mutant, Plan, UNSEEN, faults_of, hunt, run, shrink, with_faults};
+use outlast_sim::{Detail, Kill, Mutant, PLAYED, Plan, UNSEEN, faults_of, hunt, run, shrink, with_faults};
 use outlast_store::Schedule;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -129,6 +129,11 @@ fn named(name: &str) -> Option<Mutant> {
     Mutant::ALL.iter().copied().find(|mutant| format!("{mutant:?}") == name)
 }
 
+/// The golden script that sees it.
+fn script(mutant: Mutant) -> Option<&'static str> {
+    PLAYED.iter().find(|played| played.mutant == mutant).map(|played| played.script)
+}
+
 /// Every mutant, by as many threads as the machine runs at once. Fails where one survives.
 fn mutants() -> ExitCode {
     let next = AtomicUsize::new(0);
@@ -153,18 +158,22 @@ fn mutants() -> ExitCode {
                 let (seconds, broken) = (kill.took.as_secs_f64(), kill.broken.chars().take(100).collect::<String>());
                 println!("{name:<28} {:>6} {seconds:>7.2}  {broken}", kill.seed);
             }
+            None if script(*mutant).is_some() => {
+                println!("{name:<28} the script {} sees it", script(*mutant).unwrap_or_default());
+            }
             None if UNSEEN.contains(mutant) => println!("{name:<28} was never seen   {}", mutant.rule()),
             None => println!("{name:<28} SURVIVES         {}", mutant.rule()),
         }
     }
     let alive: Vec<String> = rows
         .iter()
-        .filter(|(mutant, kill)| kill.is_none() && !UNSEEN.contains(mutant))
+        .filter(|(mutant, kill)| kill.is_none() && !UNSEEN.contains(mutant) && script(**mutant).is_none())
         .map(|(m, _)| format!("{m:?}"))
         .collect();
     if alive.is_empty() {
         let seen = rows.values().flatten().count();
-        println!("the simulator sees {seen} mutants; {} were never seen", rows.len() - seen);
+        let scripts = rows.iter().filter(|(mutant, kill)| kill.is_none() && script(**mutant).is_some()).count();
+        println!("seeds see {seen} mutants, scripts {scripts} more; {} were never seen", rows.len() - seen - scripts);
         return ExitCode::SUCCESS;
     }
     println!("{} of {} mutants survive: {}", alive.len(), rows.len(), alive.join(" "));

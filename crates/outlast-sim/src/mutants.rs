@@ -3,7 +3,7 @@
 
 use crate::books::Detail;
 use crate::plan::Plan;
-use crate::seen::{SEEN, UNSEEN};
+use crate::seen::SEEN;
 use crate::world::run;
 use outlast_rules::Mutant;
 use std::time::{Duration, Instant};
@@ -32,7 +32,7 @@ pub fn kill(mutant: Mutant, seed: u64) -> Option<Kill> {
 /// The seeds that are known to see it, then others. None: it survives them all.
 pub fn hunt(mutant: Mutant) -> Option<Kill> {
     let known = SEEN.iter().find(|seen| seen.mutant == mutant).map_or(&[][..], |seen| seen.seeds);
-    let bound = if UNSEEN.contains(&mutant) { UNSEEN_SEEDS } else { MORE_SEEDS };
+    let bound = if known.is_empty() { UNSEEN_SEEDS } else { MORE_SEEDS };
     let more = (0..bound).filter(|seed| !known.contains(seed));
     known.iter().copied().chain(more).find_map(|seed| kill(mutant, seed))
 }

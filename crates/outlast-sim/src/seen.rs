@@ -1,4 +1,4 @@
-//! The table of the mutation check: which seeds see each mutant, and who watches the rules that have none.
+//! The table of the mutation check: which seeds see each mutant, and which golden scripts.
 
 use outlast_rules::Mutant;
 
@@ -13,7 +13,7 @@ const fn seen(mutant: Mutant, seeds: &'static [u64], promise: &'static str) -> S
     Seen { mutant, seeds, promise }
 }
 
-/// In the order of `Mutant::ALL`, without those of `UNSEEN`.
+/// In the order of `Mutant::ALL`, without those that only a script sees, or nobody.
 pub const SEEN: &[Seen] = &[
     seen(Mutant::BackBeforeForward, &[8, 29], "P1/P5"),
     seen(Mutant::DecidedOnOnePlace, &[1, 18, 17], "P1/P5"),
@@ -57,91 +57,83 @@ pub const SEEN: &[Seen] = &[
     seen(Mutant::RecordsGoEarly, &[1, 2, 4], "P8"),
 ];
 
-/// Mutants that no seed has shown yet: open questions to the plans, or rules behind which another one stands.
+/// Mutants that neither a seed nor a script has shown yet: open questions to both, or rules behind which another one stands.
 pub const UNSEEN: &[Mutant] = &[
     Mutant::OtherPartsHeld,
     Mutant::LedgerNotSynced,
-    Mutant::ErrorMeansNotApplied,
-    Mutant::RetryWithoutMark,
-    Mutant::SilenceForgotten,
-    Mutant::CompletesAborted,
-    Mutant::StrippedIsForeign,
-    Mutant::PinSkipped,
-    Mutant::BelowWithoutNeed,
     Mutant::BackUnderMarks,
-    Mutant::RollBackForgotten,
     Mutant::Trusted404,
     Mutant::CutEndsAsWhole,
     Mutant::CopiedUnchecked,
-    Mutant::BucketMarksIgnored,
-    Mutant::LifeIgnored,
     Mutant::GateSkipped,
     Mutant::UndecidedInGoneBucket,
     Mutant::CompletesTwice,
 ];
 
-/// A counter-example of protocol.md 9 that no mutant stands for.
-pub struct Elsewhere {
-    pub number: u8,
-    pub why: &'static str,
-    /// The test that watches the rule: its file, from the root of the workspace, and its name.
-    pub file: &'static str,
-    pub test: &'static str,
+/// A golden script that sees a mutant: with the rule taken away it plays otherwise.
+pub struct Played {
+    pub mutant: Mutant,
+    /// In `crates/outlast-engine/tests/scripts`.
+    pub script: &'static str,
+    /// What is played then, and never with the rule in its place: what breaks.
+    pub shows: &'static str,
 }
 
-pub const ELSEWHERE: &[Elsewhere] = &[
-    Elsewhere {
-        number: 8,
-        why: "one gateway has no second lease: the lane and the one call in flight keep an older write from a retry",
-        file: "crates/outlast-engine/tests/scripts/08-answers-that-come-late.txt",
-        test: "08-answers-that-come-late",
-    },
-    Elsewhere {
-        number: 11,
-        why: "no plan loses the gateway's disk and rebuilds",
-        file: "crates/outlast-engine/tests/rebuild.rs",
-        test: "the_epoch_ends_the_old_gateway",
-    },
-    Elsewhere {
-        number: 20,
-        why: "a write is rolled back without an entry below it only when no call of it is left, so nothing of it lands later",
-        file: "crates/outlast-engine/tests/scripts/20-leftover.txt",
-        test: "20-leftover",
-    },
-    Elsewhere {
-        number: 22,
-        why: "the engine removes no native versions by id: the rule has no caller yet",
-        file: "crates/outlast-rules/src/trash.rs",
-        test: "a_version_goes_only_when_nothing_speaks_for_it",
-    },
-    Elsewhere {
-        number: 25,
-        why: "no client of a plan is owed a part: the oracle knows nothing of parts that are refused",
-        file: "crates/outlast-engine/tests/multipart.rs",
-        test: "a_part_that_one_store_missed_is_given_to_it_later",
-    },
-    Elsewhere {
-        number: 21,
-        why: "seventeen steps, and no plan has met them: that a fence decides is tested, that a retry has a mark of its own is not",
-        file: "crates/outlast-rules/src/safe.rs",
-        test: "whole_table",
-    },
-    Elsewhere {
-        number: 24,
-        why: "a store that stood still is asked again every few seconds, and each such look begins the time anew",
-        file: "crates/outlast-rules/src/silence.rs",
-        test: "marks_count_from_the_end_of_a_silence",
-    },
-    Elsewhere {
-        number: 26,
-        why: "an upload whose parts are gone is begun anew by the clients of the plans",
-        file: "crates/outlast-engine/tests/multipart.rs",
-        test: "unanswered_completes_are_repeated_and_nothing_is_lost",
-    },
-    Elsewhere {
-        number: 28,
-        why: "one store alone loses its stamps, and the others have the bytes",
-        file: "crates/outlast-engine/tests/scripts/28-stamps-lost.txt",
-        test: "28-stamps-lost",
-    },
+const fn played(mutant: Mutant, script: &'static str, shows: &'static str) -> Played {
+    Played { mutant, script, shows }
+}
+
+/// In the order of the scripts.
+pub const PLAYED: &[Played] = &[
+    played(Mutant::DecidedOnOnePlace, "01-roll-back-with-live-calls", "entry: 3 bytes, held by [s0]\n"),
+    played(Mutant::BelowWithoutNeed, "01-roll-back-with-live-calls", "held by [s0], predecessors kept"),
+    played(Mutant::BackBeforeForward, "02-roll-back-final-too-early", "> get k\n200 one from s0"),
+    played(Mutant::RollBackLooksForgotten, "03-partial-view", "held by [s0 s1 s2]\ns0: \"two\""),
+    played(
+        Mutant::DeleteForwardWithoutRecord,
+        "04-delete-forward-by-its-record",
+        "> wait 30\n> show k\nentry: tombstone",
+    ),
+    played(Mutant::ForgottenCalls, "05-forgotten-calls", "s0 is owed a look\ns0: \"one\""),
+    played(Mutant::FenceMeetsEqualContent, "06-fence-aba", "> put k aaa\n200 on s0, s1 after 0.0 s\n> show k"),
+    played(Mutant::SilenceMeansNotApplied, "06-fence-aba", "> put k aaa\n200 on s0, s1 after 0.0 s\n> show k"),
+    played(Mutant::LateDoneCounts, "07-late-done", "held by [s0 s1 s2]\ns0: \"two\""),
+    played(Mutant::DeleteWithoutRecord, "09-resurrection-by-a-rebuild", "> get k\n200 one from s2"),
+    played(Mutant::OrderRecordLeftOut, "10-stamp-order", "> get k\n200 put from s2"),
+    played(Mutant::RebuildAtOnce, "11-rebuild-with-calls-out", "held by [s0 s1 s2]\ns0: \"two\""),
+    played(Mutant::MissIsFinal, "12-read-window", "> get k\nerror: no holder"),
+    played(Mutant::PredecessorsForgotten, "13-two-places", "entry: 3 bytes, held by [s0]\n"),
+    played(
+        Mutant::SupersededStayUndecided,
+        "14-chained-undecided-writes",
+        "entry: 4 bytes, held by [s0 s1]\nundecided writes: 2",
+    ),
+    played(Mutant::StampIsNoPin, "15-same-etag-other-headers", "s2: text/plain"),
+    played(Mutant::VisibleAtIntent, "16-visible-before-it-is-decided", "> get k\nerror: no store is known"),
+    played(Mutant::SpoolStandsAlone, "17-spool-stands-in", "P1: a 200 needs min_copies places"),
+    played(Mutant::SpoolTrimmedEarly, "17-spool-stands-in", "> get k\n200 one from s0"),
+    played(Mutant::ErrorMeansNotApplied, "18-a-500-is-not-a-no", "s0 is owed a look\ns0: \"one\""),
+    played(
+        Mutant::StampBindsNoKey,
+        "19-forged-by-a-copy",
+        "entry: 3 bytes, held by [s1 s2]\ns0 is owed a look\ns0: \"one\", stamped\n",
+    ),
+    played(Mutant::LeftoverAdopted, "20-leftover", "entry: 3 bytes, held by [s0]"),
+    played(Mutant::RetryWithoutMark, "21-retry-with-a-fence-of-its-own", "> put k theirs\n200 on s0, s1"),
+    played(Mutant::OwnVersionDestroyed, "22-versions-of-the-entry", "there is no such version"),
+    played(Mutant::PinSkipped, "22-versions-of-the-entry", "error: no store is known"),
+    played(Mutant::TombstoneGoesWithVersions, "23-back-from-the-dead", "> get k\n200 one from s0"),
+    played(Mutant::SilenceForgotten, "24-a-stop-that-nobody-noticed", "held by [s0 s1 s2]\ns0: \"two\""),
+    played(Mutant::MissedPartNotKept, "25-missed-part", "error: fewer than 2 places hold part 2"),
+    played(Mutant::CompletesAborted, "26-both-completes-unanswered", "> get k\nerror: the key does not exist"),
+    played(Mutant::ForeignClosesBucket, "27-one-foreign-put", "> get k\nerror: the bucket photos was found"),
+    played(Mutant::StrippedIsForeign, "28-stamps-lost", "> get k\nerror: no holder"),
+    played(
+        Mutant::BucketMarksIgnored,
+        "42-late-making-of-a-bucket",
+        "bucket: none\ns0: no native bucket\ns1: no native bucket\ns2: a native bucket",
+    ),
+    played(Mutant::LifeIgnored, "43-put-of-a-former-life", "200 on s0, s1\n"),
+    played(Mutant::RollBackForgotten, "45-late-copy-of-a-rolled-back-write", "> get k\n200 one from s1"),
+    played(Mutant::RetryOverNewer, "48-a-retry-asks-who-is-newest", "s0: \"two\", stamped"),
 ];

@@ -123,7 +123,8 @@ impl Engine {
         let mut whole = self.holds_all(&upload, &others, &part);
         // Spooled where a store lacks it, and where losing one more store would leave too few places and the spool may be one.
         let too_few = placement.spool_counts && upload.natives.len() <= placement.min_copies;
-        let lacking = upload.natives.len() > whole.len() || too_few;
+        let missed = upload.natives.len() > whole.len() && !broken(Mutant::MissedPartNotKept);
+        let lacking = missed || too_few;
         if lacking {
             part.spooled = self.spool_part(&part, &received).await;
         }

@@ -17,7 +17,7 @@ use crate::settings::EngineSettings;
 use crate::verify::Progress;
 use futures_util::stream::{self, StreamExt};
 use outlast_ledger::{Change, Ledger, SegmentKey};
-use outlast_rules::{BucketName, Epoch, Key, Moment, Seq, Turn};
+use outlast_rules::{BucketName, Epoch, Key, Moment, Mutant, Seq, Turn, broken};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -176,7 +176,7 @@ impl Rebuild {
             return Ok(state);
         }
         self.reach.write_epoch(&self.survey, &self.ask.token, self.clock.now()).await?;
-        let wait_ms = self.survey.wait_ms;
+        let wait_ms = if broken(Mutant::RebuildAtOnce) { 0 } else { self.survey.wait_ms };
         wait_out(wait_ms, |waited| {
             self.tell("waiting for calls of an old gateway, seconds", waited / 1000, 0, wait_ms / 1000)
         })

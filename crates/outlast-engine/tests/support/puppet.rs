@@ -28,6 +28,10 @@ pub enum Mood {
 pub enum Trick {
     /// Not applied, not answered: it may land later (`land`).
     Swallow,
+    /// Reaches the store five seconds later.
+    Slow,
+    /// Applied, and answered twenty seconds later.
+    AnswersLate,
     /// Applied, not answered.
     Deaf,
     /// Not applied, 500.
@@ -52,7 +56,8 @@ enum Zombie {
 pub struct Puppet {
     pub inner: Arc<MemoryStore>,
     mood: Mutex<Mood>,
-    trick: Mutex<Option<Trick>>,
+    /// After so many commit calls as they should be.
+    trick: Mutex<Option<(usize, Trick)>>,
     bucket_trick: Mutex<Option<Trick>>,
     zombies: Mutex<Vec<Zombie>>,
     /// Calls until it refuses; 0: it never tires.
@@ -81,7 +86,12 @@ impl Puppet {
     }
 
     pub fn trick(&self, trick: Trick) {
-        *self.trick.lock().unwrap() = Some(trick);
+        self.trick_later(0, trick);
+    }
+
+    /// For the commit call after so many.
+    pub fn trick_later(&self, calls: usize, trick: Trick) {
+        *self.trick.lock().unwrap() = Some((calls, trick));
     }
 
     /// For the next call that makes or removes a client's native bucket.
@@ -159,13 +169,26 @@ impl Line {
         answer
     }
 
-    fn take_trick(&self, of: &Mutex<Option<Trick>>) -> Option<Trick> {
-        if *self.puppet.mood.lock().unwrap() == Mood::Well { of.lock().unwrap().take() } else { None }
+    fn is_well(&self) -> bool {
+        *self.puppet.mood.lock().unwrap() == Mood::Well
+    }
+
+    fn take_trick(&self) -> Option<Trick> {
+        let mut trick = self.puppet.trick.lock().unwrap();
+        let (calls, _) = trick.as_mut().filter(|_| self.is_well())?;
+        if *calls > 0 {
+            *calls -= 1;
+            return None;
+        }
+        trick.take().map(|(_, trick)| trick)
     }
 
     /// Homes are no client's.
     fn trick_of(&self, bucket: &str) -> Option<Trick> {
-        if bucket.ends_with("outlast-home") { None } else { self.take_trick(&self.puppet.bucket_trick) }
+        if bucket.ends_with("outlast-home") || !self.is_well() {
+            return None;
+        }
+        self.puppet.bucket_trick.lock().unwrap().take()
     }
 
     async fn no_answer<T>(&self, what: &str) -> Answer<T> {
@@ -180,7 +203,7 @@ impl Line {
         keep: impl FnOnce(&Puppet),
         call: impl Future<Output = Answer<T>>,
     ) -> Answer<T> {
-        self.under(self.take_trick(&self.puppet.trick), what, keep, call).await
+        self.under(self.take_trick(), what, keep, call).await
     }
 
     async fn under<T>(
@@ -195,6 +218,15 @@ impl Line {
             Some(Trick::Swallow) => {
                 keep(&self.puppet);
                 self.no_answer(what).await
+            }
+            Some(Trick::Slow) => {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                self.pass(what, call).await
+            }
+            Some(Trick::AnswersLate) => {
+                let answer = self.pass(what, call).await;
+                tokio::time::sleep(Duration::from_secs(20)).await;
+                answer
             }
             Some(Trick::Deaf) => {
                 call.await.ok();

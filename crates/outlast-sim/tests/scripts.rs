@@ -1,0 +1,45 @@
+//! The engine's golden scripts with a rule taken away: mutants that need one very order of events, which no seed has drawn.
+
+#[path = "../../outlast-engine/tests/play/mod.rs"]
+mod play;
+#[path = "../../outlast-engine/tests/support/mod.rs"]
+mod support;
+
+use outlast_sim::{Broken, Mutant, PLAYED};
+use std::path::{Path, PathBuf};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../outlast-engine/tests/scripts")
+}
+
+/// What is played of a script when this rule is taken away.
+fn played(script: &str, mutant: Option<Mutant>) -> String {
+    let _broken = Broken::rule(mutant);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let trace = runtime.block_on(play::play(script));
+    runtime.shutdown_background();
+    trace
+}
+
+#[test]
+fn scripts_see_each_rule_that_they_are_there_for() {
+    let mut unseen = vec![];
+    for seen in PLAYED {
+        let script = std::fs::read_to_string(folder().join(format!("{}.txt", seen.script))).unwrap();
+        assert!(!script.contains(seen.shows), "{}: \"{}\" is no sign of {:?}", seen.script, seen.shows, seen.mutant);
+        let ill = played(&script, Some(seen.mutant));
+        if !ill.contains(seen.shows) {
+            unseen.push(format!("{:?} survives {}, or shows otherwise:\n{ill}", seen.mutant, seen.script));
+        }
+    }
+    assert!(unseen.is_empty(), "{}", unseen.join("\n"));
+}
+
+/// With every rule in its place, in this build too.
+#[test]
+fn nothing_is_broken_unless_a_rule_is() {
+    for seen in PLAYED {
+        let script = std::fs::read_to_string(folder().join(format!("{}.txt", seen.script))).unwrap();
+        assert_eq!(played(&script, None), script, "{}", seen.script);
+    }
+}
