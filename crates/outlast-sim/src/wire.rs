@@ -224,8 +224,8 @@ impl Store for Wire {
         call!(self, "list buckets", &at, [], store => store.list_buckets())
     }
     async fn keeps_versions(&self, bucket: &str) -> Answer<bool> {
-        let at = At::new(bucket, "");
-        call!(self, "ask versioning of", &at, [of = at.clone()], store => store.keeps_versions(&of.bucket))
+        // Asked once before each probe, and nothing but its answer is used: no chance is drawn for it.
+        self.store.keeps_versions(bucket).await
     }
     async fn keep_versions(&self, bucket: &str) -> Answer<()> {
         let at = At::new(bucket, "");

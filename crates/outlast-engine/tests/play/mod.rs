@@ -176,14 +176,12 @@ impl Stage {
             }
             ["get", at] => self.get(at).await,
             ["delete", at] => {
-                let ask =
-                    DeleteAsk { bucket: bucket(), key: key(at), conditions: Conditions::default(), user: "app".into() };
+                let ask = delete_ask(at);
                 told(self.engine().delete(ask).await.map(|()| "204".to_owned()))
             }
             ["delete-and-crash", at] => {
                 let engine = self.engine().clone();
-                let ask =
-                    DeleteAsk { bucket: bucket(), key: key(at), conditions: Conditions::default(), user: "app".into() };
+                let ask = delete_ask(at);
                 let delete = tokio::spawn(async move { engine.delete(ask).await });
                 tokio::time::sleep(Duration::from_secs(3)).await;
                 self.crash().await;
@@ -441,6 +439,10 @@ impl Stage {
         }
         out
     }
+}
+
+fn delete_ask(at: &str) -> DeleteAsk {
+    DeleteAsk { bucket: bucket(), key: key(at), conditions: Conditions::default(), user: "app".into() }
 }
 
 fn put_ask(at: &str, body: &str) -> PutAsk {
