@@ -8,7 +8,6 @@ use crate::ready::ReadyFile;
 use crate::source::Source;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -42,12 +41,8 @@ pub async fn is_ours(admin: SocketAddr, source: &Source) -> Result<(), AskError>
     let bad = |error: serde_json::Error| AskError::Bad(format!("{admin}: the answer is not a gateway's: {error}"));
     let whose: Whose = serde_json::from_slice(&said).map_err(bad)?;
     let named = &source.config.data_dir;
-    let ours = match named.canonicalize() {
-        Ok(path) => path,
-        // It may belong to the gateway's own user alone.
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => std::path::absolute(named).unwrap_or_default(),
-        Err(_) => PathBuf::new(),
-    };
+    // It may belong to the gateway's own user alone, or have been lost under a gateway that still runs.
+    let ours = named.canonicalize().or_else(|_| std::path::absolute(named)).unwrap_or_default();
     if whose.data_dir == ours {
         return Ok(());
     }

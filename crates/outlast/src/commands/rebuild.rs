@@ -1,12 +1,11 @@
 //! `rebuild`: a ledger made anew from what lies on the stores, when the gateway's disk is gone.
 
-use crate::asking;
 use crate::bar::Bar;
 use crate::cli::RebuildArgs;
 use crate::config::{Config, count_text, duration_text, plain_words, size_text};
 use crate::exit::{Ending, Failure};
 use crate::question::consent;
-use crate::running::address;
+use crate::running::{address, is_ours};
 use crate::source::Source;
 use crate::trial::Make;
 use crate::wire::{engine_settings, in_use_words};
@@ -31,7 +30,7 @@ const LINES_SHOWN: usize = 10;
 pub async fn run(args: &RebuildArgs, source: &Source) -> Result<Ending, Failure> {
     crate::logs::start(&source.config.log);
     let config = &source.config;
-    if asking::get(address(source), "/healthz").await.is_ok() {
+    if is_ours(address(source), source).await.is_ok() {
         return Err(Failure::cannot_start(in_use_words(&config.data_dir)));
     }
     let there = what_is_there(config, args.replace || args.dry_run).await?;
