@@ -2,7 +2,7 @@
 //! so the plans of the other seeds, and with them the seeds that see each mutant, stay as they are.
 
 use crate::chance::Chance;
-use crate::plan::{Act, CALM_AFTER, Kind, Plan, Step};
+use crate::plan::{Act, CALM_AFTER, Kind, Op, Plan, Step};
 use outlast_store::{Class, Fault, Setting, Trouble};
 use std::time::Duration;
 
@@ -21,10 +21,17 @@ pub fn widen(plan: &mut Plan) {
     // The long pause after which all must be well is left in peace, and so are the first steps.
     let pause = plan.steps.windows(2).position(|pair| pair[1].at - pair[0].at >= CALM_AFTER);
     let last = pause.unwrap_or(plan.steps.len() - 1);
+    // A store whose bucket we delete is believed when it says, asked in every way, that the bucket is gone: there it lies only to
+    // some calls, and the others tell.
+    let removes = |step: &Step| matches!(step.act, Act::Client { op: Op::RemoveBucket { .. }, .. });
+    let removed = plan.steps.iter().any(removes);
     for _ in 0..chance.within(3..=14) {
         let at = plan.steps[4 + chance.below(last.saturating_sub(4).max(1))].at + Duration::from_millis(1);
         let store = chance.below(plan.kinds.len());
-        let setting = setting(&mut chance, plan.kinds[store] == Kind::Disk);
+        let mut setting = setting(&mut chance, plan.kinds[store] == Kind::Disk);
+        if removed && setting.trouble == Trouble::GONE && setting.classes.contains(&Class::Bucket) {
+            setting.classes = Class::READS.to_vec();
+        }
         let lasts = Duration::from_millis(chance.within(500..=60_000));
         plan.steps.push(Step { at, act: Act::Fault { store, lasts, setting } });
     }
