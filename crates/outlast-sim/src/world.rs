@@ -90,7 +90,7 @@ fn traits(kind: Kind) -> MemoryTraits {
         Kind::Unique => MemoryTraits::B_UNIQUE,
         Kind::Disk => MemoryTraits::DISK,
         Kind::Refuser => MemoryTraits { fences: Fences::Refused, ..MemoryTraits::B },
-        Kind::Liar => MemoryTraits::C,
+        Kind::Liar => MemoryTraits::LIAR,
     }
 }
 

@@ -28,7 +28,7 @@ const METADATA_BYTES_MAX: usize = 2048;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fences {
     Honoured,
-    /// Accepted and not looked at: the liar that the probe must find out.
+    /// Accepted and not looked at.
     Ignored,
     /// 501, as Backblaze B2 answers.
     Refused,
@@ -40,6 +40,8 @@ pub struct MemoryTraits {
     /// Every bucket keeps native versions.
     pub keeps_versions: bool,
     pub fences: Fences,
+    /// A server-side copy is made of the very copy that its source names; otherwise of whatever lies there.
+    pub pins_sources: bool,
     /// Each call leaves an ETag of its own; otherwise MD5 as S3 makes it.
     pub unique_etags: bool,
     /// As `Limits::never_given_up`.
@@ -59,6 +61,7 @@ impl MemoryTraits {
     pub const B: MemoryTraits = MemoryTraits {
         keeps_versions: false,
         fences: Fences::Honoured,
+        pins_sources: true,
         unique_etags: false,
         never_given_up: false,
         keeps_metadata: true,
@@ -69,8 +72,10 @@ impl MemoryTraits {
     pub const B_UNIQUE: MemoryTraits = MemoryTraits { unique_etags: true, ..MemoryTraits::B };
     /// As our disk store: unique fences, calls that are never given up.
     pub const DISK: MemoryTraits = MemoryTraits { never_given_up: true, ..MemoryTraits::B_UNIQUE };
-    /// Neither versions nor fences, and it does not say so.
+    /// Neither versions nor fences on what it writes, and it does not say so: Garage.
     pub const C: MemoryTraits = MemoryTraits { fences: Fences::Ignored, ..MemoryTraits::B };
+    /// Says yes to every condition and looks at none: rclone's `serve s3`.
+    pub const LIAR: MemoryTraits = MemoryTraits { pins_sources: false, ..MemoryTraits::C };
 }
 
 /// Tells the store the time; a store has no clock of its own.
@@ -462,7 +467,8 @@ impl Store for MemoryStore {
     }
 
     async fn copy(&self, from: &At, pin: &Pin, to: &At, spec: &PutSpec) -> Answer<Pin> {
-        let result = self.check_dress(&spec.dress).and_then(|()| self.read(from, Some(pin))).and_then(|(_, source)| {
+        let pin = self.traits.pins_sources.then_some(pin);
+        let result = self.check_dress(&spec.dress).and_then(|()| self.read(from, pin)).and_then(|(_, source)| {
             let etag = hex(&Md5::digest(&source.bytes));
             self.commit(&self.place_of(to), spec.fence.as_ref(), source.bytes, etag, &spec.dress)
         });

@@ -53,6 +53,10 @@ pub struct ProbeReport {
     /// What it says of its native versions. None: an older probe did not ask.
     #[serde(default)]
     pub keeps_versions: Option<bool>,
+    /// A server-side copy whose source is named by an ETag that is not there is refused. None: an older probe did not ask, or
+    /// it makes no copies.
+    #[serde(default)]
+    pub pins_sources: Option<bool>,
     /// What is out of the ordinary, in words.
     pub findings: Vec<String>,
 }
@@ -68,10 +72,11 @@ impl ProbeReport {
                 "it does not keep metadata: our stamp is lost, so nobody could tell which write a copy is of".into()
             );
         }
-        if self.conditions.put == Treatment::Ignored && !self.grades.put.pinned {
+        let looks_at_none = self.conditions.put == Treatment::Ignored && self.pins_sources != Some(true);
+        if looks_at_none && !self.grades.put.pinned {
             return Err(
-                "it accepts If-Match and If-None-Match, ignores them, and keeps no versions: a late call could \
-                        overwrite a newer copy while it reports success"
+                "it accepts every condition, of writes and of what it is to copy, and ignores them all, and keeps no \
+                        versions: its yes to a call says nothing of what it did"
                     .into(),
             );
         }
@@ -163,6 +168,7 @@ impl Probe<'_> {
         self.report.grades.put = self.powers(Call::Put, "put").await?;
         self.report.grades.complete = self.powers(Call::Complete, "complete").await?;
         self.report.grades.copy = self.powers(Call::Copy, "copy").await?;
+        self.report.pins_sources = self.source_pins().await?;
         self.report.grades.delete = self.delete_powers().await?;
         Ok(())
     }
@@ -279,6 +285,23 @@ impl Probe<'_> {
             self.made.push((at.clone(), pin.clone()));
         }
         answer
+    }
+
+    /// A copy of what does not lie there: the only condition of a read that no reader can judge himself.
+    async fn source_pins(&mut self) -> Answer<Option<bool>> {
+        let (from, to) = (self.at("source"), self.at("of-another"));
+        self.put(&from, "the source of nothing", Dress::default()).await?;
+        let wrong = Pin { etag: WRONG_ETAG.into(), version: None };
+        let answer = self.store.copy(&from, &wrong, &to, &PutSpec::default()).await;
+        if let Ok(pin) = &answer {
+            self.made.push((to, pin.clone()));
+            self.find("a copy is made of whatever lies at its source, which is named by its ETag");
+        }
+        Ok(match taken(answer)? {
+            Taken::Honoured => Some(true),
+            Taken::Ignored => Some(false),
+            Taken::Refused => None,
+        })
     }
 
     async fn abort(&self, at: &At, id: &str) -> Answer<()> {
@@ -495,7 +518,8 @@ mod tests {
             (MemoryTraits::A, powers(true, true, false), true, 0),
             (MemoryTraits::B, powers(false, true, false), true, 0),
             (MemoryTraits::B_UNIQUE, powers(false, true, true), true, 0),
-            (MemoryTraits::C, powers(false, false, false), false, 4),
+            (MemoryTraits::C, powers(false, false, false), true, 4),
+            (MemoryTraits::LIAR, powers(false, false, false), false, 4),
             (refusing, powers(false, false, false), true, 4),
             (versioned_liar, powers(true, false, false), true, 0),
         ] {
@@ -503,14 +527,18 @@ mod tests {
             check(traits, expected, fit, weaknesses, &report);
             assert!(report.stamp_kept && report.read_after_write);
             assert_eq!(report.etag_is_md5, !traits.unique_etags);
+            assert_eq!(report.pins_sources, Some(traits.pins_sources));
         }
     }
 
     #[tokio::test]
-    async fn tells_the_liar_from_the_honest_refuser() {
-        let liar = probed(MemoryTraits::C).await;
+    async fn tells_the_liar_from_the_honest_refuser_and_from_who_ignores_fences_alone() {
+        let liar = probed(MemoryTraits::LIAR).await;
+        let unfenced = probed(MemoryTraits::C).await;
         let refuser = probed(MemoryTraits { fences: Fences::Refused, ..MemoryTraits::C }).await;
         assert_eq!((liar.conditions.put, refuser.conditions.put), (Treatment::Ignored, Treatment::Refused));
+        assert_eq!((unfenced.conditions.put, unfenced.pins_sources), (Treatment::Ignored, Some(true)));
+        assert!(unfenced.fit_as_place().is_ok() && unfenced.weaknesses()[0].contains("ignores"), "{unfenced:?}");
         assert!(liar.fit_as_place().unwrap_err().contains("ignores"), "{liar:?}");
         assert!(liar.findings.iter().any(|f| f.contains("put accepts If-Match and ignores it")), "{liar:?}");
         assert!(refuser.weaknesses()[0].contains("refuses"), "{refuser:?}");

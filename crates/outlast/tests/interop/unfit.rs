@@ -8,7 +8,7 @@ use std::fs;
 use std::time::Duration;
 
 #[test]
-fn a_store_that_ignores_conditions_and_keeps_no_versions_is_no_place() {
+fn a_store_that_ignores_all_conditions_and_keeps_no_versions_is_no_place() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let (Some(liar), Some(honest)) = (rclone_serve(dir.path(), "liar"), moto(dir.path(), "honest")) else { return };
     fs::create_dir(dir.path().join("disk")).expect("made");
@@ -20,9 +20,10 @@ fn a_store_that_ignores_conditions_and_keeps_no_versions_is_no_place() {
     assert_eq!(output.status.code(), Some(1), "{said}");
     for words in [
         format!("liar (s3 {}): UNFIT\n", liar.endpoint),
-        "it accepts If-Match and If-None-Match, ignores them, and keeps no versions: a late call could overwrite a \
-         newer copy while it reports success"
+        "it accepts every condition, of writes and of what it is to copy, and ignores them all, and keeps no versions: its \
+         yes to a call says nothing of what it did"
             .to_owned(),
+        "a copy is made of whatever lies at its source, which is named by its ETag".to_owned(),
         "put accepts If-Match and ignores it".to_owned(),
         "put accepts If-None-Match and ignores it".to_owned(),
         format!("honest (s3 {}): fit\n", honest.endpoint),
@@ -45,10 +46,9 @@ fn a_store_that_names_versions_and_keeps_none_is_probed() {
     let said: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let stores = said["stores"].as_array().expect("stores");
     let store = stores.iter().find(|store| store["name"] == "garage").expect("it is configured");
-    // It ignores conditions too: it gets every copy, and none of them counts.
-    assert_eq!((&store["fit"], &store["grades"]["put"]), (&false.into(), &"C".into()), "{store}");
-    let why = store["fitness"].as_str().expect("words");
-    assert!(why.contains("ignores them, and keeps no versions"), "{store}");
+    // It ignores the conditions of writes, and honours those of what it is to copy: grade C, and a place.
+    assert_eq!((&store["fit"], &store["grades"]["put"]), (&true.into(), &"C".into()), "{store}");
+    assert_eq!(store["weaknesses"][0], "PUT accepts conditions and ignores them", "{store}");
 
     let Some(scene) = Scene::open(dir.path(), &places) else { return };
     until_ok(Duration::from_secs(30), || {
