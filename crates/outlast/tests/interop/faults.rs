@@ -1,13 +1,13 @@
 //! One store of four fails, in each of the ways in which stores fail, under a load that must not notice.
 //!
 //! Stores of three kinds: moto keeps versions (A), two disks honour conditions (B), and Garage ignores them and keeps no
-//! versions (C): it gets every copy, and none of them counts. Two copies are acknowledged, so one store may fail.
+//! versions (C). Two copies are acknowledged, so one store may fail.
 
 use crate::clients::{Load, Progress};
 use crate::fault_proxy::{FaultProxy, Mode};
 use crate::gateway::Launch;
-use crate::peers::{Peer, garage, moto};
-use crate::scene::{Place, Scene, folder};
+use crate::peers::{Peer, garage, moto, outlast_over_a_disk};
+use crate::scene::{Place, Scene, Shows, folder};
 
 /// Requests, whole downloads of the large object, and multipart uploads that each act of a play lasts at least.
 const ACT: Progress = Progress { ops: 80, films: 1, uploads: 1, errors: 0 };
@@ -23,12 +23,12 @@ fn act(load: &mut Load) {
 }
 
 /// Well, then with the fault, then well again; `down`: the store and the words of its reason, where it must be seen down.
+/// `bitten` is asked before the fault ends.
 fn play(
     seed: &str,
     places: &[(&str, Place<'_>)],
     scene: &Scene,
-    on: impl FnOnce(),
-    off: impl FnOnce(),
+    (on, bitten, off): (impl FnOnce(), impl FnOnce(), impl FnOnce()),
     down: Option<(&str, &str)>,
 ) {
     let mut load = scene.load(seed);
@@ -39,6 +39,7 @@ fn play(
         scene.until_standing(store, "down", reason);
         act(&mut load);
     }
+    bitten();
     off();
     act(&mut load);
     scene.judge(&load.end(), places);
@@ -59,7 +60,7 @@ fn nothing_fails() {
     let Some((moto, garage)) = peers(dir.path()) else { return };
     let places = four(Place::S3(&moto), Place::S3(&garage));
     let Some(scene) = Scene::open(dir.path(), &places) else { return };
-    play("well", &places, &scene, || {}, || {}, None);
+    play("well", &places, &scene, (|| {}, || {}, || {}), None);
 }
 
 #[test]
@@ -68,7 +69,8 @@ fn moto_is_stopped() {
     let Some((moto, garage)) = peers(dir.path()) else { return };
     let places = four(Place::S3(&moto), Place::S3(&garage));
     let Some(scene) = Scene::open(dir.path(), &places) else { return };
-    play("stopped", &places, &scene, || moto.freeze(), || moto.thaw(), Some(("moto", "")));
+    let acts = (|| moto.freeze(), || scene.is_owed_something("moto"), || moto.thaw());
+    play("stopped", &places, &scene, acts, Some(("moto", "")));
 }
 
 #[test]
@@ -77,7 +79,8 @@ fn garage_is_stopped() {
     let Some((moto, garage)) = peers(dir.path()) else { return };
     let places = four(Place::S3(&moto), Place::S3(&garage));
     let Some(scene) = Scene::open(dir.path(), &places) else { return };
-    play("stopped", &places, &scene, || garage.freeze(), || garage.thaw(), Some(("garage", "")));
+    let acts = (|| garage.freeze(), || scene.is_owed_something("garage"), || garage.thaw());
+    play("stopped", &places, &scene, acts, Some(("garage", "")));
 }
 
 #[test]
@@ -86,7 +89,34 @@ fn garage_is_killed() {
     let Some((moto, garage)) = peers(dir.path()) else { return };
     let places = four(Place::S3(&moto), Place::S3(&garage));
     let Some(scene) = Scene::open(dir.path(), &places) else { return };
-    play("killed", &places, &scene, || garage.kill(), || garage.start(), Some(("garage", "refused")));
+    let acts = (|| garage.kill(), || scene.is_owed_something("garage"), || garage.start());
+    play("killed", &places, &scene, acts, Some(("garage", "refused")));
+}
+
+/// A store that counts and keeps its state over its end.
+fn with_a_lasting_store(seed: &str, on: impl FnOnce(&Peer), off: impl FnOnce(&Peer), reason: &str) {
+    let dir = folder();
+    let Some((moto, garage)) = peers(dir.path()) else { return };
+    let other = outlast_over_a_disk(dir.path(), "other");
+    let places = [
+        ("other", Place::S3(&other)),
+        ("moto", Place::S3(&moto)),
+        ("garage", Place::S3(&garage)),
+        ("disk", Place::Disk("disk")),
+    ];
+    let Some(scene) = Scene::open(dir.path(), &places) else { return };
+    let acts = (|| on(&other), || scene.is_owed_something("other"), || off(&other));
+    play(seed, &places, &scene, acts, Some(("other", reason)));
+}
+
+#[test]
+fn a_store_that_lasts_is_killed() {
+    with_a_lasting_store("lasts-killed", Peer::kill, Peer::start, "refused");
+}
+
+#[test]
+fn a_store_that_lasts_is_stopped() {
+    with_a_lasting_store("lasts-stopped", Peer::freeze, Peer::thaw, "");
 }
 
 /// Its memory is gone with it: it is not believed until somebody says so, and then refilled.
@@ -109,47 +139,53 @@ fn moto_is_emptied() {
     scene.judge(&load.end(), &places);
 }
 
-fn with_fault(seed: &str, mode: Mode, down: Option<&str>) {
+fn with_fault(seed: &str, mode: Mode, down: Option<&str>, shows: Shows) {
     let dir = folder();
     let Some((moto, garage)) = peers(dir.path()) else { return };
     let proxy = FaultProxy::start(&moto.endpoint);
     let places = four(Place::Through(&proxy, &moto), Place::S3(&garage));
     let Some(scene) = Scene::open(dir.path(), &places) else { return };
     let down = down.map(|words| ("moto", words));
-    play(seed, &places, &scene, || proxy.switch(mode), || proxy.switch(Mode::Pass), down);
+    let before = std::cell::Cell::new(0);
+    let on = || {
+        before.set(shows.counted(&scene));
+        proxy.switch(mode);
+    };
+    let bitten = || shows.now(&scene, &proxy, before.get());
+    play(seed, &places, &scene, (on, bitten, || proxy.switch(Mode::Pass)), down);
 }
 
 #[test]
 fn a_store_forbids_everything() {
-    with_fault("403", Mode::Forbid, Some("403"));
+    with_fault("403", Mode::Forbid, Some("403"), Shows::Owed);
 }
 
 #[test]
 fn a_store_is_too_busy() {
-    with_fault("503", Mode::SlowDown, None);
+    with_fault("503", Mode::SlowDown, None, Shows::Owed);
 }
 
 #[test]
 fn a_store_fails_after_applying() {
-    with_fault("500", Mode::FailAfterApplying, None);
+    with_fault("500", Mode::FailAfterApplying, None, Shows::Met);
 }
 
 #[test]
 fn a_store_cuts_bodies() {
-    with_fault("cut", Mode::CutBodies, None);
+    with_fault("cut", Mode::CutBodies, None, Shows::Counted("reads_failed_over"));
 }
 
 #[test]
 fn a_store_hands_out_wrong_bytes() {
-    with_fault("flip", Mode::FlipBits, None);
+    with_fault("flip", Mode::FlipBits, None, Shows::Counted("blocks_bad"));
 }
 
 #[test]
 fn a_store_is_handed_wrong_bytes() {
-    with_fault("flip-way", Mode::FlipBitsOnTheWay, None);
+    with_fault("flip-way", Mode::FlipBitsOnTheWay, None, Shows::Met);
 }
 
 #[test]
 fn a_store_never_answers() {
-    with_fault("silent", Mode::NeverAnswer, Some(""));
+    with_fault("silent", Mode::NeverAnswer, Some(""), Shows::Met);
 }

@@ -9,6 +9,8 @@ mod fault_proxy;
 mod gateway;
 #[path = "../support/peers.rs"]
 mod peers;
+#[path = "../support/timing_relay.rs"]
+mod timing_relay;
 #[path = "../support/tools.rs"]
 #[allow(dead_code, reason = "shared with tests that need more of it")]
 mod tools;

@@ -4,6 +4,7 @@ use crate::clients::{ACCESS_KEY, Load, Report, SECRET_KEY, Slowest, ask, good, p
 use crate::fault_proxy::FaultProxy;
 use crate::gateway::{Gateway, Launch};
 use crate::peers::Peer;
+use crate::timing_relay::Waits;
 use crate::tools::tool;
 use crate::waiting::until_ok;
 use std::collections::BTreeMap;
@@ -20,10 +21,14 @@ const PAUSE_MAX: f64 = 2.0;
 /// than two processors (1.9 to 3.2 measured on a quiet machine). Beyond it others have part in the machine, and its seconds
 /// are shorter.
 const SLOWDOWN_OF_THE_LOAD: f64 = 3.0;
+/// At most so much longer: beyond it the machine is too busy to show anything, and the play fails.
+const LONGER_MAX: f64 = 1.5;
 /// Where files lie in memory, on every Linux.
 const MEMORY: &str = "/dev/shm";
 /// Everything that is owed is paid within this, after the fault: marks settle first, the way back is ramped.
 const PAID_MAX: Duration = Duration::from_secs(120);
+/// Where the gateway keeps what is its own on another Outlast.
+const SYSTEM_BUCKET: &str = "of-the-gateway";
 /// The bucket of the load.
 pub const BUCKET: &str = "load";
 
@@ -47,10 +52,17 @@ pub fn configuration(places: &[(&str, Place<'_>)], defaults: &str) -> String {
          [timeouts]\nconnect = \"1s\"\nfirst_byte = \"8s\"\nidle = \"8s\"\nrequest = \"9s\"\ncommit = \"5s\"\n\
          [canary]\nevery = \"2s\"\n[log]\nfilter = \"info,outlast_engine=debug,s3s=off\"\n[defaults]\n{defaults}"
     );
+    let faulty_is_read_first = places.iter().any(|(_, place)| matches!(place, Place::Through(..)));
     for (name, place) in places {
+        // What costs nothing is read first: a fault of reading that nobody's read meets would show nothing.
+        let price = match place {
+            Place::Through(..) => "",
+            _ if faulty_is_read_first => "price = { read_per_1000 = 1.0 }\n",
+            _ => "",
+        };
         let (peer, endpoint) = match place {
             Place::Disk(path) => {
-                text.push_str(&format!("[store.{name}]\nkind = \"disk\"\npath = \"{path}\"\n"));
+                text.push_str(&format!("[store.{name}]\nkind = \"disk\"\npath = \"{path}\"\n{price}"));
                 continue;
             }
             Place::Azure(peer) => {
@@ -73,9 +85,12 @@ pub fn configuration(places: &[(&str, Place<'_>)], defaults: &str) -> String {
         };
         text.push_str(&format!(
             "[store.{name}]\nkind = \"s3\"\nendpoint = \"{endpoint}\"\nregion = \"{}\"\naccess_key = \"{}\"\n\
-             secret_key = \"{}\"\nsettle_time = \"10s\"\n",
+             secret_key = \"{}\"\nsettle_time = \"10s\"\n{price}",
             peer.region, peer.access_key, peer.secret_key
         ));
+        if peer.nested {
+            text.push_str(&format!("nested = true\nsystem_bucket = \"{SYSTEM_BUCKET}\"\n"));
+        }
     }
     text
 }
@@ -84,6 +99,33 @@ pub fn configuration(places: &[(&str, Place<'_>)], defaults: &str) -> String {
 /// a disk wait, and no store of the play has part in that.
 pub fn folder() -> tempfile::TempDir {
     tempfile::tempdir_in(MEMORY).or_else(|_| tempfile::tempdir()).expect("a temporary folder")
+}
+
+/// What shows, before it ends, that a fault of the store `moto` behind a proxy was met.
+#[derive(Clone, Copy)]
+pub enum Shows {
+    /// A client's request reached it.
+    Met,
+    /// The store is owed something.
+    Owed,
+    /// The gateway counts it under this name.
+    Counted(&'static str),
+}
+
+impl Shows {
+    pub fn counted(self, scene: &Scene) -> u64 {
+        if let Shows::Counted(name) = self { scene.counted(name) } else { 0 }
+    }
+
+    /// `before`: what was counted when the fault began.
+    pub fn now(self, scene: &Scene, proxy: &FaultProxy, before: u64) {
+        assert!(proxy.met() > 0, "no client's request met the fault");
+        match self {
+            Shows::Met => {}
+            Shows::Owed => scene.is_owed_something("moto"),
+            Shows::Counted(name) => assert!(self.counted(scene) > before, "no read met the fault: {name}"),
+        }
+    }
 }
 
 /// A running gateway in a folder of its own.
@@ -111,10 +153,19 @@ impl Scene {
                 fs::create_dir_all(dir.join(path)).expect("made");
             }
         }
+        for peer in places.iter().filter_map(|(_, place)| if let Place::S3(peer) = place { Some(peer) } else { None }) {
+            // Named by the configuration, so it is for its owner to make.
+            if peer.nested {
+                let text = format!("{}\ns3.create_bucket(Bucket='{SYSTEM_BUCKET}')", include_str!("client.py"));
+                good(&mut script(&python, &text, &[&peer.endpoint, peer.access_key, peer.secret_key]));
+            }
+        }
         fs::write(dir.join("outlast.toml"), configuration(places, "min_copies = 2\n")).expect("written");
         let gateway = Launch::new(dir).serve();
         let scene = Scene { dir: dir.to_owned(), gateway, python };
         scene.boto(&format!("s3.create_bucket(Bucket='{BUCKET}')"));
+        // A store that was never well would seem to be hit by every fault.
+        scene.until_paid();
         Some(scene)
     }
 
@@ -138,6 +189,18 @@ impl Scene {
         let status = self.status();
         let stores = status["stores"].as_array().expect("stores");
         stores.iter().find(|store| store["name"] == name).expect("it is configured").clone()
+    }
+
+    /// One of the gateway's own counts.
+    pub fn counted(&self, name: &str) -> u64 {
+        let status = self.status();
+        status["counters"][name].as_u64().unwrap_or_else(|| panic!("{name} is not counted: {status}"))
+    }
+
+    /// The fault was met: the store is owed something.
+    pub fn is_owed_something(&self, store: &str) {
+        let seen = self.store(store);
+        assert!(seen["owed_objects"].as_u64().is_some_and(|owed| owed > 0), "the fault was not met: {seen}");
     }
 
     /// Until the store is said to stand so, and for a reason that has these words.
@@ -182,8 +245,8 @@ impl Scene {
     pub fn judge(&self, report: &Report, places: &[(&str, Place<'_>)]) {
         tell(report);
         assert!(report.errors.is_empty(), "clients saw errors: {:#?}", report.errors);
-        let shorter = (report.slowdown / SLOWDOWN_OF_THE_LOAD).max(1.0);
-        let slower = |max: f64| move |(_, took): &(&String, &Slowest)| took.s > max * shorter;
+        let longer = longer(report.slowdown);
+        let slower = |max: f64| move |(_, took): &(&String, &Slowest)| took.s > max * longer;
         let late: Vec<_> = report.first_byte.iter().filter(slower(FIRST_BYTE_MAX)).collect();
         assert!(late.is_empty(), "first bytes after more than {FIRST_BYTE_MAX} s: {late:?}");
         let paused: Vec<_> = report.pause.iter().filter(slower(PAUSE_MAX)).collect();
@@ -196,6 +259,23 @@ impl Scene {
             assert!(keys.is_empty(), "{name} differs from what was written in {keys:?}");
         }
     }
+}
+
+/// How much longer than on a quiet machine something may take on this one.
+fn longer(slowdown: f64) -> f64 {
+    (slowdown / SLOWDOWN_OF_THE_LOAD).clamp(1.0, LONGER_MAX)
+}
+
+/// No client behind the relay had to wait for long.
+pub fn judge_waits(waits: &Waits) {
+    let slowdown = waits.slowdown();
+    eprintln!(
+        "{} requests; slowest first byte {:.3} s ({}); longest pause {:.3} s ({}); the machine took {slowdown:.2} times as long",
+        waits.requests, waits.first_byte.seconds, waits.first_byte.of, waits.pause.seconds, waits.pause.of
+    );
+    let longer = longer(slowdown);
+    assert!(waits.first_byte.seconds <= FIRST_BYTE_MAX * longer, "first byte after {:?}", waits.first_byte);
+    assert!(waits.pause.seconds <= PAUSE_MAX * longer, "a pause of {:?}", waits.pause);
 }
 
 /// rclone reads it with its own client for Azure.

@@ -1,16 +1,26 @@
-//! aws-cli, rclone, restic and s3cmd, each in the middle of its own work when one store of four fails, in each of the ways in
-//! which stores fail. None of them may try twice, and what the gateway counted shows that none had to.
+//! aws-cli, rclone, restic and s3cmd, all at once and in the middle of their work when one store of four fails, in each of the
+//! ways in which stores fail, and again when it comes back. None of them may try twice, none may wait for long, and what the
+//! gateway counted shows that none had a reason to.
 
 use crate::clients::{ACCESS_KEY, Rclone, S3cmd, SECRET_KEY, ask, good, system_tool};
 use crate::fault_proxy::{FaultProxy, Mode};
 use crate::gateway::Launch;
-use crate::peers::{Peer, garage, moto};
-use crate::scene::{BUCKET, Place, Scene, folder};
+use crate::peers::{Peer, garage, moto, outlast_over_a_disk};
+use crate::scene::{BUCKET, Place, Scene, Shows, folder, judge_waits};
 use crate::suites::aws::{same, tree};
+use crate::timing_relay::TimingRelay;
 use crate::tools::Aws;
+use crate::waiting::until;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// The clients begin within this: Python's, beside three others on two processors, need seconds for it.
+const BEGIN_MAX: Duration = Duration::from_secs(60);
+/// So many requests into a pass, each client has begun and none is near its end (a pass has 150 and more).
+const INTO_A_PASS: u64 = 25;
 
 struct Restic {
     program: PathBuf,
@@ -19,24 +29,31 @@ struct Restic {
 }
 
 impl Restic {
-    /// It tries again by itself and cannot be told not to; that it never had to is seen by what the gateway has answered.
+    /// It cannot be told not to try again, but says when it does.
     fn good(&self, args: &[&str]) {
         let mut command = Command::new(&self.program);
-        command.args(["-r", &self.repository, "--no-cache", "-q"]).args(args).current_dir(&self.dir);
+        command.args(["-r", &self.repository, "--no-cache"]).args(args).current_dir(&self.dir);
         command.env("RESTIC_PASSWORD", "of-the-tests");
         command.env("AWS_ACCESS_KEY_ID", ACCESS_KEY).env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
-        good(&mut command);
+        let output = command.stdin(Stdio::null()).output().expect("restic starts");
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let tried_again = out.contains("retrying") || err.contains("retrying");
+        assert!(output.status.success() && !tried_again, "{command:?}\n{}\n{out}\n{err}", output.status);
     }
 }
 
-/// The four clients over one folder of files.
+/// The four clients over one folder of files, and what times their requests.
 struct Sessions {
     dir: PathBuf,
     aws: Aws,
     rclone: Rclone,
     restic: Restic,
     s3cmd: S3cmd,
+    relay: TimingRelay,
 }
+
+/// What the clients do is done twice: the fault begins in the first pass and ends in the second.
+const PASSES: [&str; 2] = ["1", "2"];
 
 fn at(path: &str) -> String {
     format!("s3://{BUCKET}/{path}")
@@ -46,85 +63,128 @@ impl Sessions {
     /// None: a client is not installed, and left out.
     fn open(scene: &Scene) -> Option<Sessions> {
         let dir = scene.dir.clone();
-        let repository = format!("s3:{}/{BUCKET}/restic", scene.gateway.s3);
+        let relay = TimingRelay::start(&scene.gateway.s3);
+        let repository = format!("s3:{}/{BUCKET}/restic", relay.endpoint);
         let restic = Restic { program: system_tool("restic")?, dir: dir.clone(), repository };
-        let aws = Aws::new(&dir, &scene.gateway.s3, ACCESS_KEY, SECRET_KEY)?;
-        let (rclone, s3cmd) = (Rclone::new(&scene.gateway)?, S3cmd::new(&dir, &scene.gateway)?);
+        let aws = Aws::new(&dir, &relay.endpoint, ACCESS_KEY, SECRET_KEY)?;
+        let (rclone, s3cmd) = (Rclone::new(&relay.endpoint)?, S3cmd::new(&dir, &relay.endpoint)?);
         tree(&dir.join("tree"));
-        Some(Sessions { dir, aws, rclone, restic, s3cmd })
+        for pass in PASSES {
+            let changed = dir.join(pass).join("rclone-tree");
+            tree(&changed);
+            fs::write(changed.join("readme.txt"), format!("changed by pass {pass}")).expect("written");
+            fs::rename(changed.join("empty"), changed.join(format!("renamed-{pass}"))).expect("it was there");
+            let second = dir.join(pass).join("restic-tree");
+            tree(&second);
+            fs::write(second.join("more.txt"), format!("of the backup of pass {pass}")).expect("written");
+        }
+        Some(Sessions { dir, aws, rclone, restic, s3cmd, relay })
     }
 
-    fn tree(&self) -> String {
-        self.dir.join("tree").display().to_string()
+    fn path(&self, path: &str) -> String {
+        self.dir.join(path).display().to_string()
     }
 
     /// What there is to read, overwrite and delete later, written while all stores are well.
     fn before(&self) {
-        self.aws.good(&["s3", "sync", "tree", &at("aws"), "--no-progress"]);
-        self.rclone.good(&["sync", &self.tree(), &self.rclone.at(&format!("{BUCKET}/rclone"))]);
+        for to in ["aws/tree", "aws/gone-1", "aws/gone-2"] {
+            self.aws.good(&["s3", "sync", "tree", &at(to), "--no-progress", "--only-show-errors"]);
+        }
+        self.rclone.good(&["sync", &self.path("tree"), &self.rclone.at(&format!("{BUCKET}/rclone"))]);
         self.restic.good(&["init"]);
         self.restic.good(&["backup", "tree"]);
-        self.s3cmd.good(&["sync", "tree/", &at("s3cmd/")]);
+        self.s3cmd.good(&["sync", "tree/", &at("s3cmd/tree/")]);
+        for pass in PASSES {
+            self.s3cmd.good(&["put", "tree/readme.txt", &at(&format!("s3cmd/move-{pass}"))]);
+            self.s3cmd.good(&["put", "tree/empty", &at(&format!("s3cmd/delete-{pass}"))]);
+        }
     }
 
-    fn with_aws(&self) {
-        self.aws.good(&["s3", "sync", &at("aws"), "aws-back", "--no-progress"]);
-        same(&self.dir.join("tree"), &self.dir.join("aws-back"));
+    fn with_aws(&self, pass: &str) {
+        let back = format!("{pass}/aws-back");
+        self.aws.good(&["s3", "sync", &at("aws/tree"), &back, "--no-progress"]);
+        same(&self.dir.join("tree"), &self.dir.join(back));
         // 9 MiB go as a multipart upload.
-        self.aws.good(&["s3", "cp", "tree/big.bin", &at("aws/again.bin"), "--no-progress"]);
-        self.aws.good(&["s3", "cp", &at("aws/again.bin"), &at("aws/copied.bin"), "--no-progress"]);
-        self.aws.good(&["s3", "cp", &at("aws/copied.bin"), "aws-again.bin", "--no-progress"]);
-        same(&self.dir.join("tree/big.bin"), &self.dir.join("aws-again.bin"));
-        self.aws.good(&["s3", "rm", &at("aws/deep"), "--recursive"]);
+        let (again, copied) = (at(&format!("aws/again-{pass}.bin")), at(&format!("aws/copied-{pass}.bin")));
+        let file = format!("{pass}/aws-again.bin");
+        self.aws.good(&["s3", "cp", "tree/big.bin", &again, "--no-progress"]);
+        self.aws.good(&["s3", "cp", &again, &copied, "--no-progress"]);
+        self.aws.good(&["s3", "cp", &copied, &file, "--no-progress"]);
+        same(&self.dir.join("tree/big.bin"), &self.dir.join(file));
+        self.aws.good(&["s3", "rm", &at(&format!("aws/gone-{pass}")), "--recursive"]);
     }
 
-    fn with_rclone(&self) {
-        let (changed, there) = (self.dir.join("rclone-tree"), self.rclone.at(&format!("{BUCKET}/rclone")));
-        tree(&changed);
-        fs::write(changed.join("readme.txt"), "changed").expect("written");
-        fs::rename(changed.join("empty"), changed.join("renamed")).expect("it was there");
-        let changed = changed.display().to_string();
+    fn with_rclone(&self, pass: &str) {
+        let there = self.rclone.at(&format!("{BUCKET}/rclone"));
+        let changed = self.path(&format!("{pass}/rclone-tree"));
         // Small enough that a multipart upload is among them.
         self.rclone.good(&["sync", "--s3-upload-cutoff=6M", "--s3-chunk-size=5M", &changed, &there]);
-        self.rclone.good(&[
-            "copyto",
-            &format!("{}/big.bin", self.tree()),
-            &format!("{there}/big.bin"),
-            "--ignore-times",
-        ]);
+        self.rclone.good(&["copyto", &self.path("tree/big.bin"), &format!("{there}/big.bin"), "--ignore-times"]);
         self.rclone.good(&["check", "--download", &changed, &there]);
         self.rclone.good(&["check", &changed, &there]);
     }
 
-    fn with_restic(&self) {
-        let second = self.dir.join("restic-tree");
-        tree(&second);
-        fs::write(second.join("second.txt"), "of the second backup").expect("written");
-        self.restic.good(&["backup", "restic-tree"]);
+    fn with_restic(&self, pass: &str) {
+        let (from, to) = (format!("{pass}/restic-tree"), format!("{pass}/restored"));
+        self.restic.good(&["backup", &from]);
         self.restic.good(&["check", "--read-data"]);
-        self.restic.good(&["restore", "latest", "--target", "restored"]);
-        same(&second, &self.dir.join("restored/restic-tree"));
+        self.restic.good(&["restore", "latest", "--target", &to]);
+        same(&self.dir.join(&from), &self.dir.join(&to).join(&from));
     }
 
-    fn with_s3cmd(&self) {
-        self.s3cmd.good(&["sync", &at("s3cmd/"), "s3cmd-back/"]);
-        same(&self.dir.join("tree"), &self.dir.join("s3cmd-back"));
-        self.s3cmd.good(&["put", "--multipart-chunk-size-mb=5", "tree/big.bin", &at("s3cmd/parts.bin")]);
-        self.s3cmd.good(&["get", &at("s3cmd/parts.bin"), "s3cmd-parts.bin"]);
-        same(&self.dir.join("tree/big.bin"), &self.dir.join("s3cmd-parts.bin"));
-        self.s3cmd.good(&["mv", &at("s3cmd/readme.txt"), &at("s3cmd/moved.txt")]);
-        self.s3cmd.good(&["del", &at("s3cmd/empty")]);
+    fn with_s3cmd(&self, pass: &str) {
+        let back = format!("{pass}/s3cmd-back/");
+        fs::create_dir(self.dir.join(&back)).expect("made");
+        self.s3cmd.good(&["sync", &at("s3cmd/tree/"), &back]);
+        same(&self.dir.join("tree"), &self.dir.join(back));
+        let (parts, file) = (at(&format!("s3cmd/parts-{pass}.bin")), format!("{pass}/s3cmd-parts.bin"));
+        self.s3cmd.good(&["put", "--multipart-chunk-size-mb=5", "tree/big.bin", &parts]);
+        self.s3cmd.good(&["get", &parts, &file]);
+        same(&self.dir.join("tree/big.bin"), &self.dir.join(file));
+        let (from, to) = (format!("s3cmd/move-{pass}"), format!("s3cmd/moved-{pass}"));
+        self.s3cmd.good(&["mv", &at(&from), &at(&to)]);
+        self.s3cmd.good(&["del", &at(&format!("s3cmd/delete-{pass}"))]);
     }
 
-    /// All four at once; `on` happens when they have begun.
-    fn beside(&self, on: impl FnOnce()) {
+    /// All four at once; `happens` while they are at work.
+    fn pass(&self, pass: &str, happens: impl FnOnce()) {
+        let before = self.relay.waits().requests;
         std::thread::scope(|threads| {
-            threads.spawn(|| self.with_aws());
-            threads.spawn(|| self.with_rclone());
-            threads.spawn(|| self.with_restic());
-            threads.spawn(|| self.with_s3cmd());
-            on();
+            let clients = [
+                threads.spawn(|| self.with_aws(pass)),
+                threads.spawn(|| self.with_rclone(pass)),
+                threads.spawn(|| self.with_restic(pass)),
+                threads.spawn(|| self.with_s3cmd(pass)),
+            ];
+            let ended = || clients.iter().any(|client| client.is_finished());
+            until(BEGIN_MAX, "the clients are at work", || {
+                ended() || self.relay.waits().requests >= before + INTO_A_PASS
+            });
+            happens();
+            // One that failed has said why itself, when the scope ends.
+            let failed = std::thread::panicking();
+            assert!(failed || !ended(), "a client had ended before the fault began, or ended");
         });
+    }
+
+    /// The same files in a folder, for comparison: what the gateway was told, and nothing else.
+    fn expected(&self) -> &'static str {
+        let whole = self.dir.join("expected").join(BUCKET);
+        let copy = |from: &str, to: String| {
+            let to = whole.join(to);
+            fs::create_dir_all(to.parent().expect("it has one")).expect("made");
+            good(Command::new("cp").arg("-r").arg(self.dir.join(from)).arg(to));
+        };
+        copy("tree", "aws/tree".to_owned());
+        copy("tree", "s3cmd/tree".to_owned());
+        copy("2/rclone-tree", "rclone".to_owned());
+        for pass in PASSES {
+            for key in ["aws/again", "aws/copied", "s3cmd/parts"] {
+                copy("tree/big.bin", format!("{key}-{pass}.bin"));
+            }
+            copy("tree/readme.txt", format!("s3cmd/moved-{pass}"));
+        }
+        "expected"
     }
 }
 
@@ -146,19 +206,24 @@ fn nobody_had_to_try_again(scene: &Scene) {
 fn play(places: &[(&str, Place<'_>)], scene: &Scene, on: impl FnOnce(), bitten: impl FnOnce(), off: impl FnOnce()) {
     let Some(sessions) = Sessions::open(scene) else { return };
     sessions.before();
-    sessions.beside(on);
+    let [first, second] = PASSES;
+    sessions.pass(first, on);
     bitten();
+    sessions.pass(second, off);
+    sessions.restic.good(&["check", "--read-data"]);
     nobody_had_to_try_again(scene);
-    off();
+    judge_waits(&sessions.relay.waits());
     scene.until_paid();
-    let held: Vec<_> = places.iter().map(|(name, place)| (name, scene.held(place))).collect();
-    let (first, first_held) = &held[0];
-    // 6 files less deep's 3 and 2 more; 6; 6 and one more less one; restic's own names beside them.
-    let of = |prefix: &str| first_held.keys().filter(|key| key.starts_with(prefix)).count();
-    assert_eq!((of("aws/"), of("rclone/"), of("s3cmd/")), (5, 6, 6), "{:?}", first_held.keys());
-    assert!(of("restic/snapshots/") == 2 && of("restic/data/") > 0, "{:?}", first_held.keys());
-    for (name, holds) in &held {
-        assert_eq!(holds, first_held, "{name} and {first} differ");
+    let expected = scene.held(&Place::Disk(sessions.expected()));
+    for (name, place) in places {
+        let (of_restic, held): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            scene.held(place).into_iter().partition(|(key, _)| key.starts_with("restic/"));
+        assert_eq!(held, expected, "{name} does not hold what the clients wrote");
+        // Its names are the digests of what they hold, and it has read it all; so they must be the same everywhere.
+        let of_others = scene.held(&places[0].1).into_iter().filter(|(key, _)| key.starts_with("restic/")).collect();
+        assert!(of_restic == of_others, "{name} and {} differ in what restic wrote", places[0].0);
+        let snapshots = of_restic.keys().filter(|key| key.starts_with("restic/snapshots/")).count();
+        assert_eq!(snapshots, 1 + PASSES.len(), "{:?}", of_restic.keys());
     }
 }
 
@@ -170,27 +235,42 @@ fn peers(dir: &Path) -> Option<(Peer, Peer)> {
     Some((moto(dir, "moto")?, garage(dir, "garage")?))
 }
 
-fn is_owed_something(scene: &Scene, store: &str) {
-    let seen = scene.store(store);
-    assert!(seen["owed_objects"].as_u64().is_some_and(|owed| owed > 0), "the fault was not met: {seen}");
+/// The store keeps its state over it, and counts.
+fn beside_a_lasting_store(on: impl FnOnce(&Peer), off: impl FnOnce(&Peer)) {
+    let dir = folder();
+    let Some((moto, garage)) = peers(dir.path()) else { return };
+    let other = outlast_over_a_disk(dir.path(), "other");
+    let places = [
+        ("other", Place::S3(&other)),
+        ("moto", Place::S3(&moto)),
+        ("garage", Place::S3(&garage)),
+        ("disk", Place::Disk("disk")),
+    ];
+    let Some(scene) = Scene::open(dir.path(), &places) else { return };
+    let bitten = || {
+        scene.until_standing("other", "down", "");
+        scene.is_owed_something("other");
+    };
+    play(&places, &scene, || on(&other), bitten, || off(&other));
 }
 
 #[test]
 fn clients_beside_a_stopped_store() {
-    let dir = folder();
-    let Some((moto, garage)) = peers(dir.path()) else { return };
-    let places = four(Place::S3(&moto), Place::S3(&garage));
-    let Some(scene) = Scene::open(dir.path(), &places) else { return };
-    play(&places, &scene, || garage.freeze(), || is_owed_something(&scene, "garage"), || garage.thaw());
+    beside_a_lasting_store(Peer::freeze, Peer::thaw);
 }
 
 #[test]
 fn clients_beside_a_killed_store() {
+    beside_a_lasting_store(Peer::kill, Peer::start);
+}
+
+#[test]
+fn clients_beside_a_killed_store_of_another_vendor() {
     let dir = folder();
     let Some((moto, garage)) = peers(dir.path()) else { return };
     let places = four(Place::S3(&moto), Place::S3(&garage));
     let Some(scene) = Scene::open(dir.path(), &places) else { return };
-    play(&places, &scene, || garage.kill(), || is_owed_something(&scene, "garage"), || garage.start());
+    play(&places, &scene, || garage.kill(), || scene.is_owed_something("garage"), || garage.start());
 }
 
 #[test]
@@ -214,43 +294,47 @@ fn clients_beside_an_emptied_store() {
     play(&places, &scene, on, bitten, off);
 }
 
-/// `refuses`: whether the store takes no writes meanwhile.
-fn beside(mode: Mode, refuses: bool) {
+fn beside(mode: Mode, shows: Shows) {
     let dir = folder();
     let Some((moto, garage)) = peers(dir.path()) else { return };
     let proxy = FaultProxy::start(&moto.endpoint);
     let places = four(Place::Through(&proxy, &moto), Place::S3(&garage));
     let Some(scene) = Scene::open(dir.path(), &places) else { return };
-    let bitten = || {
-        assert!(proxy.met() > 0, "no request met the fault");
-        if refuses {
-            is_owed_something(&scene, "moto");
-        }
+    let before = std::cell::Cell::new(0);
+    let on = || {
+        before.set(shows.counted(&scene));
+        proxy.switch(mode);
     };
-    play(&places, &scene, || proxy.switch(mode), bitten, || proxy.switch(Mode::Pass));
+    let bitten = || shows.now(&scene, &proxy, before.get());
+    play(&places, &scene, on, bitten, || proxy.switch(Mode::Pass));
 }
 
 #[test]
 fn clients_beside_a_store_that_forbids_everything() {
-    beside(Mode::Forbid, true);
+    beside(Mode::Forbid, Shows::Owed);
 }
 
 #[test]
 fn clients_beside_a_store_that_is_too_busy() {
-    beside(Mode::SlowDown, true);
+    beside(Mode::SlowDown, Shows::Owed);
 }
 
 #[test]
 fn clients_beside_a_store_that_fails_after_applying() {
-    beside(Mode::FailAfterApplying, false);
+    beside(Mode::FailAfterApplying, Shows::Met);
 }
 
 #[test]
 fn clients_beside_a_store_that_cuts_bodies() {
-    beside(Mode::CutBodies, false);
+    beside(Mode::CutBodies, Shows::Counted("reads_failed_over"));
 }
 
 #[test]
 fn clients_beside_a_store_that_hands_out_wrong_bytes() {
-    beside(Mode::FlipBits, false);
+    beside(Mode::FlipBits, Shows::Counted("blocks_bad"));
+}
+
+#[test]
+fn clients_beside_a_store_that_is_handed_wrong_bytes() {
+    beside(Mode::FlipBitsOnTheWay, Shows::Met);
 }

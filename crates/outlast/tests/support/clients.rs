@@ -45,11 +45,11 @@ pub fn script(python: &Path, text: &str, args: &[&str]) -> Command {
 pub struct Rclone(PathBuf, String);
 
 impl Rclone {
-    pub fn new(gateway: &Gateway) -> Option<Rclone> {
+    /// `endpoint`: of the gateway, or of what passes on to it.
+    pub fn new(endpoint: &str) -> Option<Rclone> {
         let remote = format!(
             ":s3,provider=Other,env_auth=false,access_key_id={ACCESS_KEY},secret_access_key={SECRET_KEY},\
-             endpoint='{}':",
-            gateway.s3
+             endpoint='{endpoint}':"
         );
         Some(Rclone(tool("rclone", "bin/rclone")?, remote))
     }
@@ -70,8 +70,9 @@ impl Rclone {
 pub struct S3cmd(PathBuf, PathBuf);
 
 impl S3cmd {
-    pub fn new(dir: &Path, gateway: &Gateway) -> Option<S3cmd> {
-        let host = gateway.s3.strip_prefix("http://").expect("plain http");
+    /// `endpoint`: of the gateway, or of what passes on to it.
+    pub fn new(dir: &Path, endpoint: &str) -> Option<S3cmd> {
+        let host = endpoint.strip_prefix("http://").expect("plain http");
         let text = format!(
             "[default]\naccess_key = {ACCESS_KEY}\nsecret_key = {SECRET_KEY}\nhost_base = {host}\nhost_bucket = {host}\n\
              use_https = False\nmax_retries = 0\n"

@@ -1,6 +1,7 @@
-//! Stores of third parties, started as their users start them: moto, Garage, Azurite, fake-gcs-server and rclone's `serve s3`, each a process of
-//! its own that can be stopped, killed and started again on the same address.
+//! Stores of third parties, started as their users start them: moto, Garage, Azurite, fake-gcs-server and rclone's `serve s3`,
+//! and another Outlast; each a process of its own that can be stopped, killed and started again on the same address.
 
+use crate::gateway::program;
 use crate::tools::tool;
 use crate::waiting::until;
 use rustix::process::{Pid, Signal, kill_process};
@@ -40,6 +41,8 @@ pub struct Peer {
     pub region: &'static str,
     pub access_key: &'static str,
     pub secret_key: &'static str,
+    /// It is an Outlast itself.
+    pub nested: bool,
     address: SocketAddr,
     program: PathBuf,
     args: Vec<String>,
@@ -56,6 +59,7 @@ impl Peer {
             region: "us-east-1",
             access_key: "AKIDOFTHETESTS",
             secret_key: "the-secret-of-the-tests",
+            nested: false,
             address: SocketAddr::from(([127, 0, 0, 1], port)),
             program,
             args,
@@ -233,4 +237,25 @@ pub fn rclone_serve(dir: &Path, name: &str) -> Option<Peer> {
     let peer = Peer::new(dir, name, tool("rclone", "bin/rclone")?, port, args);
     peer.start();
     Some(peer)
+}
+
+/// Another Outlast over one disk: honours every condition, checks signatures, and what it acknowledged survives its being
+/// killed. A store of an S3 service whose state survives, for which no third party's server is fit that starts here.
+pub fn outlast_over_a_disk(dir: &Path, name: &str) -> Peer {
+    let (port, admin) = (free_port(), free_port());
+    let home = dir.join(name);
+    fs::create_dir_all(home.join("objects")).expect("made");
+    let at = home.display();
+    let config = home.join("outlast.toml");
+    let text = format!(
+        "data_dir = \"{at}/data\"\n[s3]\nlisten = \"127.0.0.1:{port}\"\n[admin]\nlisten = \"127.0.0.1:{admin}\"\n\
+         [user.app]\naccess_key = \"AKIDOFTHETESTS\"\nsecret_key = \"the-secret-of-the-tests\"\n\
+         [store.one]\nkind = \"disk\"\npath = \"{at}/objects\"\n[defaults]\nmin_copies = 1\nspool_counts = false\n"
+    );
+    fs::write(&config, text).expect("written");
+    let args = ["serve", "--config", &config.display().to_string()].map(str::to_owned);
+    let mut peer = Peer::new(dir, name, program(), port, args.to_vec());
+    peer.nested = true;
+    peer.start();
+    peer
 }

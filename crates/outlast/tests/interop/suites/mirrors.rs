@@ -10,7 +10,7 @@ use std::fs;
 fn rclone_sync_and_check() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let Some((moto, garage, scene)) = healthy(dir.path()) else { return };
-    let Some(rclone) = Rclone::new(&scene.gateway) else { return };
+    let Some(rclone) = Rclone::new(&scene.gateway.s3) else { return };
     let local = dir.path().join("tree");
     tree(&local);
     let (here, there) = (local.display().to_string(), rclone.at(&format!("{BUCKET}/tree")));
@@ -44,7 +44,7 @@ fn rclone_sync_and_check() {
 fn s3cmd_session() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let Some((moto, garage, scene)) = healthy(dir.path()) else { return };
-    let Some(s3cmd) = S3cmd::new(dir.path(), &scene.gateway) else { return };
+    let Some(s3cmd) = S3cmd::new(dir.path(), &scene.gateway.s3) else { return };
     let at = |path: &str| format!("s3://{BUCKET}/{path}");
     tree(&dir.path().join("tree"));
     s3cmd.good(&["put", "--mime-type=text/x-mirrored", "tree/readme.txt", &at("one.txt")]);
