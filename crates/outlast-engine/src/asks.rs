@@ -369,6 +369,10 @@ pub struct StoreStatus {
     pub standing: String,
     /// In words; empty when up.
     pub reason: String,
+    /// What the store itself said last, where it is not up for that.
+    pub said: Option<String>,
+    /// What can be done about it, where somebody can do something.
+    pub help: Option<String>,
     pub since: Moment,
     /// class -> (standing, reason)
     pub classes: BTreeMap<String, (String, String)>,

@@ -106,6 +106,7 @@ async fn stage<T>(
         }
         Err(error) => {
             tracing::debug!("{error}");
+            seat.remember(&error);
             seat.tell(class, Observation::Fault(error.fault));
             // A throttled store is to be asked less, not more.
             if error.fault != Fault::Throttled {

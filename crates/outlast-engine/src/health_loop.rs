@@ -117,6 +117,7 @@ impl Engine {
             }
             Err(NotTold::Store(error)) => {
                 tracing::debug!("{error}");
+                seat.remember(&error);
                 if !seat.is_known() {
                     self.condemn(seat, unreached(error.fault)).await;
                 }

@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use outlast_ledger::{Change, LedgerError};
 use outlast_rules::{Classes, Fence, Moment, Pin, Reason, StoreName};
-use outlast_store::{Answer, Applied, At, Body, Dress, Fault, Found, PutSpec, StoreError};
+use outlast_store::{Answer, Applied, At, Body, Dress, Fault, Found, PutSpec, StoreError, help};
 use serde::{Deserialize, Serialize};
 use std::future::Future;
 use std::sync::Arc;
@@ -103,7 +103,9 @@ impl Engine {
                 Ok(Identity::Ours | Identity::Unmarked) => {}
                 Err(NotTold::Ledger(error)) => return Err(error.into()),
                 Err(NotTold::Store(error)) => {
-                    tracing::warn!("{error}: {} is not called before it has shown its identity", seat.name);
+                    seat.remember(&error);
+                    let help = help(&error).map(|help| format!("; help: {help}")).unwrap_or_default();
+                    tracing::warn!("{error}: {} is not called before it has shown its identity{help}", seat.name);
                     self.condemn(seat, unreached(error.fault)).await;
                 }
             }

@@ -469,6 +469,7 @@ impl Reading {
             code: None,
             message,
             request_id: None,
+            cause: None,
             elapsed: Duration::ZERO,
         }
     }

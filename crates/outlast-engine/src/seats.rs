@@ -66,6 +66,8 @@ pub struct Seat {
     probes: RwLock<BTreeMap<String, (ProbeReport, Moment)>>,
     /// Why the last probe came to nothing.
     unprobed: Mutex<Option<String>>,
+    /// The last error that tells of the store itself: what health remembers is its class only.
+    refusal: Mutex<Option<StoreError>>,
 }
 
 impl Seat {
@@ -100,6 +102,7 @@ impl Seat {
             clock,
             probes: RwLock::new(BTreeMap::new()),
             unprobed: Mutex::new(None),
+            refusal: Mutex::new(None),
         }
     }
 
@@ -254,13 +257,37 @@ impl Seat {
         self.silence.lock().expect("no code panics while it holds a store's silence")
     }
 
+    /// Kept for `status`: what the store said, for who has to mend it. A HEAD is refused without words: it does not
+    /// replace what was said more clearly of the same trouble.
+    pub fn remember(&self, error: &StoreError) {
+        if error.applied == Applied::NotSent && error.fault == Fault::Identity {
+            return;
+        }
+        let says_more = |error: &StoreError| error.code.is_some() || error.cause.is_some();
+        let mut kept = self.refusal.lock().expect("no code panics while it holds an error");
+        if says_more(error) || kept.as_ref().is_none_or(|old| old.fault != error.fault || !says_more(old)) {
+            *kept = Some(error.clone());
+        }
+    }
+
+    /// The last error of this class, if it was the last at all.
+    pub fn refusal(&self, fault: Fault) -> Option<StoreError> {
+        let kept = self.refusal.lock().expect("no code panics while it holds an error");
+        kept.as_ref().filter(|error| error.fault == fault).cloned()
+    }
+
     /// The one place through which every answer passes on its way to health.
     pub fn observe<T>(&self, class: OpClass, started: Instant, answer: &Answer<T>) {
         match answer {
             Ok(_) => self.tell(class, Observation::Answered { latency_ms: started.elapsed().as_millis() as u64 }),
             // Lists are also asked of buckets that nobody knows. That a known one is gone, the canary tells.
             Err(error) if error.fault == Fault::NoBucket && class == OpClass::List => {}
-            Err(error) => self.tell(class, Observation::Fault(error.fault)),
+            Err(error) => {
+                if !is_about_a_key(error.fault) {
+                    self.remember(error);
+                }
+                self.tell(class, Observation::Fault(error.fault));
+            }
         }
     }
 
@@ -354,9 +381,15 @@ impl Seat {
             code: None,
             message: "no answer".to_owned(),
             request_id: None,
+            cause: None,
             elapsed: waited,
         }
     }
+}
+
+/// It says nothing of the store.
+fn is_about_a_key(fault: Fault) -> bool {
+    matches!(fault, Fault::NoKey | Fault::NoUpload | Fault::Precondition | Fault::Unsupported | Fault::Body)
 }
 
 /// Nobody answered; every other fault is an answer.

@@ -5,6 +5,7 @@ use crate::engine::Engine;
 use crate::seats::Seat;
 use outlast_ledger::{Change, DebtTotals, LedgerError};
 use outlast_rules::{Grades, OpClass, Reason, Standing};
+use outlast_store::help;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -116,6 +117,10 @@ impl Engine {
             (health.worst(), health.reason(), health.since(worst), health.median_ms())
         });
         let reason = if our_network && standing == Standing::Down { Some(Reason::OurNetwork) } else { reason };
+        let refusal = match reason {
+            Some(Reason::Fails { fault, .. }) => seat.refusal(fault),
+            _ => None,
+        };
         let by_class = seat.health(|health| {
             OpClass::all().map(|class| {
                 let standing = health.standing(class).to_string();
@@ -130,6 +135,8 @@ impl Engine {
             kind: seat.limits().kind.to_owned(),
             standing: standing.to_string(),
             reason: words(reason),
+            help: refusal.as_ref().and_then(help),
+            said: refusal.map(|error| error.to_string()),
             since,
             classes: BTreeMap::from(by_class),
             grade: probe.map_or("not probed".to_owned(), |(grades, _)| grade_words(grades)),

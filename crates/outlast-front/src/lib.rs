@@ -22,7 +22,7 @@ mod front;
 
 pub use front::Front;
 pub use settings::{CONNECTIONS_MAX, CorsRule, FrontSettings, HEAD_TIMEOUT, Limits, REQUESTS_MAX, TlsFiles, User};
-pub use tls::judge_tls;
+pub use tls::{TlsMistake, judge_tls};
 
 /// What S3 clients are told of the engine's errors, for who speaks to people beside S3.
 pub use s3::{from_read, from_upload, from_write};

@@ -2,6 +2,7 @@
 
 use crate::settings::TlsFiles;
 use rustls::ServerConfig;
+use rustls::pki_types::pem::Error::NoItemsFound;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::io;
@@ -26,7 +27,7 @@ type Look = Vec<(Option<std::time::SystemTime>, u64)>;
 impl Tls {
     /// Fails when the files cannot be read or do not belong together: a start with a bad certificate is a mistake to be seen.
     pub async fn open(files: TlsFiles) -> io::Result<Arc<Tls>> {
-        let config = load(&files).await?;
+        let config = load(&files).await.map_err(|mistake| io::Error::new(io::ErrorKind::InvalidData, mistake))?;
         Ok(Arc::new(Tls { files, current: RwLock::new(config) }))
     }
 
@@ -62,11 +63,19 @@ impl Tls {
     }
 }
 
+/// Why the files cannot be used, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+pub struct TlsMistake {
+    pub what: String,
+    pub help: &'static str,
+}
+
 /// Can these files be used?
 ///
 /// # Errors
 /// They cannot be read, are no certificate and key, or do not belong together.
-pub async fn judge_tls(files: &TlsFiles) -> io::Result<()> {
+pub async fn judge_tls(files: &TlsFiles) -> Result<(), TlsMistake> {
     load(files).await.map(|_| ())
 }
 
@@ -79,29 +88,52 @@ async fn look(files: &TlsFiles) -> Look {
     look
 }
 
-async fn load(files: &TlsFiles) -> io::Result<Arc<ServerConfig>> {
-    let bad = |file: &Path, why: &dyn std::fmt::Display| {
-        io::Error::new(io::ErrorKind::InvalidData, format!("{}: {why}", file.display()))
-    };
-    let read = async |file: &Path| {
-        tokio::fs::read(file)
-            .await
-            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", file.display())))
+async fn read(file: &Path) -> Result<Vec<u8>, TlsMistake> {
+    tokio::fs::read(file).await.map_err(|error| TlsMistake {
+        what: format!("{}: {error}", file.display()),
+        help: match error.kind() {
+            io::ErrorKind::NotFound => "write where the file is: paths are taken from the folder of the configuration",
+            io::ErrorKind::PermissionDenied => "let the user that runs Outlast read it",
+            _ => "look at the file and at its disk",
+        },
+    })
+}
+
+async fn load(files: &TlsFiles) -> Result<Arc<ServerConfig>, TlsMistake> {
+    let bad = |file: &Path, why: &dyn std::fmt::Display, help| TlsMistake {
+        what: format!("{}: {why}", file.display()),
+        help,
     };
     let pem = read(&files.certificate).await?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    let chain = chain.map_err(|error| bad(&files.certificate, &error))?;
+    let chain = chain.map_err(|error| bad(&files.certificate, &error, CERTIFICATE))?;
     if chain.is_empty() {
-        return Err(bad(&files.certificate, &"holds no certificate"));
+        return Err(bad(&files.certificate, &"holds no certificate", CERTIFICATE));
     }
-    let key = PrivateKeyDer::from_pem_slice(&read(&files.key).await?).map_err(|error| bad(&files.key, &error))?;
+    let key = PrivateKeyDer::from_pem_slice(&read(&files.key).await?).map_err(|error| match error {
+        NoItemsFound => bad(&files.key, &"holds no private key", KEY),
+        error => bad(&files.key, &error, KEY),
+    })?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
-        .map_err(|error| bad(&files.certificate, &error))?;
+        .map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => {
+                let why = format!("this key does not belong to the certificate in {}", files.certificate.display());
+                bad(&files.key, &why, PAIR)
+            }
+            error => bad(&files.certificate, &error, CERTIFICATE),
+        })?;
     Ok(Arc::new(config))
 }
+
+const CERTIFICATE: &str =
+    "it has to be PEM, from BEGIN CERTIFICATE on: the server's own certificate first, then those of its issuers";
+const KEY: &str =
+    "it has to be PEM, from BEGIN PRIVATE KEY on; one with a passphrase is written without by: openssl pkey";
+const PAIR: &str =
+    "name the key that was made with this certificate; in the certificate's file, the server's own has to come first";
 
 #[cfg(test)]
 mod tests {
@@ -122,10 +154,27 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let files = TlsFiles { certificate: folder.path().join("cert.pem"), key: folder.path().join("key.pem") };
         assert!(Tls::open(files.clone()).await.is_err(), "no files");
+        let told = async || judge_tls(&files).await.map_err(|mistake| format!("{mistake}\n{}", mistake.help));
+        assert!(
+            told()
+                .await
+                .is_err_and(|words| words.contains("cert.pem: No such file") && words.contains("where the file is"))
+        );
         let (first, first_key) = made("one.example");
         let (second, second_key) = made("two.example.com");
         write(&files, &first, &second_key);
         assert!(Tls::open(files.clone()).await.is_err(), "they do not belong together");
+        let pair = told().await.expect_err("they do not belong together");
+        assert!(
+            pair.contains("key.pem: this key does not belong to the certificate in ") && pair.contains(PAIR),
+            "{pair}"
+        );
+        write(&files, &first, "nothing");
+        let no_key = told().await.expect_err("there is no key");
+        assert!(no_key.contains("key.pem: holds no private key") && no_key.contains(KEY), "{no_key}");
+        write(&files, "", &first_key);
+        let none = told().await.expect_err("there is no certificate");
+        assert!(none.contains("cert.pem: holds no certificate") && none.contains(CERTIFICATE), "{none}");
         write(&files, &first, &first_key);
         let tls = Tls::open(files.clone()).await.expect("a pair");
         let before = tls.current.read().expect("no panic").clone();

@@ -114,6 +114,7 @@ impl Wire {
                 code: None,
                 message: "no answer".to_owned(),
                 request_id: None,
+                cause: None,
                 elapsed: CALL_LIVES,
             })
         })

@@ -1,5 +1,6 @@
 //! One trait, said once: what the engine may ask of a store, and how it hears that something did not work.
 
+use crate::cause::Cause;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
@@ -185,6 +186,8 @@ pub struct StoreError {
     pub code: Option<String>,
     pub message: String,
     pub request_id: Option<String>,
+    /// What only the place where it happened could tell; `help` makes words of it.
+    pub cause: Option<Cause>,
     pub elapsed: Duration,
 }
 
@@ -293,6 +296,7 @@ pub trait Store: Send + Sync + 'static {
             code: None,
             message: "native versions cannot be listed here".to_owned(),
             request_id: None,
+            cause: None,
             elapsed: Duration::ZERO,
         })
     }

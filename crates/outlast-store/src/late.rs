@@ -75,6 +75,7 @@ impl LateDisk {
             code: None,
             message: open.why.clone(),
             request_id: None,
+            cause: None,
             elapsed: Duration::ZERO,
         })
     }

@@ -2,10 +2,12 @@
 
 mod api;
 mod azure;
+mod cause;
 pub mod conformance;
 mod disk;
 mod faults;
 mod gcs;
+mod help;
 mod late;
 mod memory;
 mod probe;
@@ -15,12 +17,14 @@ mod wire;
 
 pub use api::*;
 pub use azure::{AzureConfig, AzureStore};
+pub use cause::Cause;
 pub use disk::{DiskOpenError, DiskStore};
 pub use faults::{
     Apply, Class, Faulty, Flap, Odds, Over, Planned, SCHEDULE_BYTES_MAX, Schedule, ScheduleMistakes, Setting,
     SettingId, Share, Switch, Trouble, What, classes_of,
 };
 pub use gcs::{GcsConfig, GcsStore};
+pub use help::help;
 pub use late::LateDisk;
 pub use memory::{Fences, Lying, MemoryStore, MemoryTraits, Now};
 pub use probe::{ProbeReport, Treatment, Treatments, probe};

@@ -76,6 +76,7 @@ impl Refusal {
             code: self.code.map(str::to_owned),
             message: self.message,
             request_id: None,
+            cause: None,
             elapsed,
         }
     }

@@ -19,6 +19,25 @@ pub enum OpenError {
     Service(#[from] ServiceConfigError),
 }
 
+impl OpenError {
+    /// What to do about it, where the error does not say it itself.
+    pub fn help(&self) -> Option<&'static str> {
+        Some(match self {
+            OpenError::Disk(DiskOpenError::Missing(_)) => {
+                "mount it, or make the folder: outlast init makes those that it names"
+            }
+            OpenError::Disk(DiskOpenError::NotAFolder(_)) => "write a folder into path",
+            OpenError::Disk(DiskOpenError::Io { .. }) => {
+                "the user that runs Outlast has to own this folder, on a file system that is mounted for writing"
+            }
+            OpenError::Service(ServiceConfigError::CaFile { .. }) => {
+                "ca_file has to be PEM, from BEGIN CERTIFICATE on; without it the public issuers are trusted"
+            }
+            OpenError::Disk(DiskOpenError::Locked { .. }) | OpenError::Service(_) => return None,
+        })
+    }
+}
+
 /// Opens a store: a disk is locked by this, a service hears nothing yet. Blocks.
 ///
 /// # Errors

@@ -137,6 +137,7 @@ impl Line {
             code: None,
             message: format!("{fault:?}"),
             request_id: None,
+            cause: None,
             elapsed: Duration::ZERO,
         }
     }

@@ -146,6 +146,8 @@ mod tests {
             kind: "s3".into(),
             standing: "down".into(),
             reason: "refuses writes".into(),
+            said: None,
+            help: None,
             since: Moment(0),
             classes: BTreeMap::from([class]),
             grade: "A".into(),

@@ -31,7 +31,7 @@ pub(super) fn words_of(refused: &Refused<'_>, asked: Asked) -> Words {
     // The service's own words go on with request id and time, which are told apart.
     let said = document.and_then(|document| document.message.lines().next().map(str::to_owned));
     let message = said.filter(|said| !said.is_empty()).or_else(|| code.clone());
-    Words { fault, applied, code, message, request_id: None }
+    Words { fault, applied, code, message, request_id: None, cause: None }
 }
 
 fn fault_of(status: StatusCode, code: Option<&str>, asked: Asked) -> Fault {

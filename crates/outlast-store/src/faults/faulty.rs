@@ -64,6 +64,7 @@ impl Faulty {
             code: None,
             message: message.to_owned(),
             request_id: None,
+            cause: None,
             elapsed: began.elapsed(),
         }
     }

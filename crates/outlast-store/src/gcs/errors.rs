@@ -61,7 +61,7 @@ pub(super) fn words_of(refused: &Refused<'_>, asked: Asked) -> Words {
     let applied = if certainly_not(refused.status, own_words, asked.writes) { Applied::No } else { Applied::Unknown };
     let code = Some(reason).filter(|reason| !reason.is_empty());
     let message = Some(message).filter(|message| own_words && !message.is_empty());
-    Words { fault, applied, code, message, request_id: None }
+    Words { fault, applied, code, message, request_id: None, cause: None }
 }
 
 fn fault_of(status: StatusCode, reason: &str, message: &str, own_words: bool, asked: Asked) -> Fault {

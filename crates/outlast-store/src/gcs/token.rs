@@ -185,7 +185,14 @@ fn words_of(refused: &Refused<'_>) -> Words {
     };
     let message =
         said.as_ref().map(|said| format!("no token for this account: {} {}", said.error, said.error_description));
-    Words { fault, applied: Applied::NotSent, code: said.map(|said| said.error), message, request_id: None }
+    Words {
+        fault,
+        applied: Applied::NotSent,
+        code: said.map(|said| said.error),
+        message,
+        request_id: None,
+        cause: None,
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What an answer that is no success means: its class, and whether the call may have been applied (protocol.md 1).
 
 use crate::wire::{ErrorDocument, Refused, Words, certainly_not, fault_by_status};
-use crate::{Applied, Fault};
+use crate::{Applied, Cause, Fault};
 use http::StatusCode;
 
 /// What was asked, as far as it matters to judge the answer.
@@ -30,12 +30,45 @@ pub(super) fn words_of(refused: &Refused<'_>, asked: Asked, throttled_is_refused
     let marked = refused.headers.get("x-amz-delete-marker").is_some_and(|value| value == "true");
     let Verdict { fault, applied } = judge(refused.status, document.as_ref(), asked, throttled_is_refused);
     let fault = if marked && asked == Asked::HeadKey { Fault::NoKey } else { fault };
+    let cause = region_of(refused, document.as_ref()).map(Cause::Region);
     match document {
-        None => Words { fault, applied, code: None, message: None, request_id: None },
-        Some(ErrorDocument { code, message, request_id }) => {
+        None => Words { fault, applied, code: None, message: None, request_id: None, cause },
+        Some(ErrorDocument { code, message, request_id, .. }) => {
             let message = if message.is_empty() { code.clone() } else { message };
-            Words { fault, applied, code: Some(code), message: Some(message), request_id }
+            Words { fault, applied, code: Some(code), message: Some(message), request_id, cause }
         }
+    }
+}
+
+/// The region in which the service would answer, where it says so instead of answering.
+fn region_of(refused: &Refused<'_>, document: Option<&ErrorDocument>) -> Option<String> {
+    let of_region = match document.map(|document| document.code.as_str()) {
+        Some("AuthorizationHeaderMalformed" | "PermanentRedirect" | "TemporaryRedirect") => true,
+        Some(_) => false,
+        None => matches!(refused.status.as_u16(), 301 | 307 | 400),
+    };
+    if !of_region {
+        return None;
+    }
+    let header = refused.headers.get("x-amz-bucket-region").and_then(|value| value.to_str().ok());
+    let document = document.map(|document| (document.region.as_deref(), document.message.as_str()));
+    let region = header.or_else(|| document.and_then(|(region, message)| region.or_else(|| in_words(message))))?;
+    // It is to be typed by somebody: nothing is passed on that is no region's name.
+    let is_name =
+        !region.is_empty() && region.len() <= 64 && region.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    is_name.then(|| region.to_owned())
+}
+
+/// Amazon: `the region 'us-east-1' is wrong; expecting 'eu-west-1'`. Garage: the whole scope that it expected.
+fn in_words(message: &str) -> Option<&str> {
+    if let Some((_, rest)) = message.split_once("expecting '") {
+        return rest.split('\'').next();
+    }
+    let (_, scope) = message.rsplit_once("expected: ")?;
+    let parts: Vec<&str> = scope.trim_matches(|c: char| !c.is_ascii_alphanumeric()).split('/').collect();
+    match parts[..] {
+        [_date, region, "s3", "aws4_request"] => Some(region),
+        _ => None,
     }
 }
 
@@ -92,6 +125,7 @@ fn by_status(status: StatusCode, own_words: bool, asked: Asked) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderValue;
 
     fn check(status: u16, code: &str, asked: Asked, fault: Fault, applied: Applied) {
         let document = ErrorDocument { code: code.to_owned(), ..ErrorDocument::default() };
@@ -136,6 +170,33 @@ mod tests {
         check(503, "ServiceUnavailable", put, Fault::Server, Unknown);
         check(503, "", put, Fault::Server, Unknown);
         check(507, "XMinioStorageFull", put, Fault::Full, Unknown);
+    }
+
+    #[test]
+    fn regions() {
+        let check = |status: u16, header: Option<&'static str>, code: &str, inside: &str, region: Option<&str>| {
+            let headers =
+                header.map(|name| ("x-amz-bucket-region".parse().expect("a name"), HeaderValue::from_static(name)));
+            let text = format!("<Error><Code>{code}</Code>{inside}</Error>");
+            let text = if code.is_empty() { "" } else { &text };
+            let status = StatusCode::from_u16(status).expect("a status");
+            let refused = Refused { status, headers: &headers.into_iter().collect(), text };
+            let words = words_of(&refused, Asked::Read, false);
+            assert_eq!(words.cause, region.map(|name| Cause::Region(name.to_owned())), "{status} {code} {inside}");
+        };
+        let eu = Some("eu-west-1");
+        check(301, eu, "", "", eu);
+        check(400, eu, "", "", eu);
+        check(301, eu, "PermanentRedirect", "", eu);
+        check(400, None, "AuthorizationHeaderMalformed", "<Region>eu-west-1</Region>", eu);
+        let aws = "<Message>The authorization header is malformed; the region 'us-east-1' is wrong; expecting 'eu-west-1'</Message>";
+        check(400, None, "AuthorizationHeaderMalformed", aws, eu);
+        let garage = "<Message>Authorization header malformed, unexpected scope: 20260101/us/s3/aws4_request, expected: 20260101/eu-west-1/s3/aws4_request</Message>";
+        check(400, None, "AuthorizationHeaderMalformed", garage, eu);
+        check(400, None, "AuthorizationHeaderMalformed", "<Region>\"; rm</Region>", None);
+        check(400, None, "AuthorizationHeaderMalformed", "<Message>bad</Message>", None);
+        check(403, eu, "AccessDenied", "", None);
+        check(404, eu, "NoSuchKey", "", None);
     }
 
     #[test]

@@ -5,11 +5,12 @@ use super::dress::{put_dress, take_dress};
 use super::errors::Asked;
 use super::xml::{self, CopyResult, ListResult, VersionsResult};
 use crate::wire::{
-    ErrorDocument, Trace, bare, http_date, md5_header, number, parse_xml, quoted, shown, span_of, stream_of, xml_date,
+    ErrorDocument, Trace, bare, http_date, is_page, md5_header, number, parse_xml, quoted, shown, span_of, stream_of,
+    xml_date,
 };
 use crate::{
-    Answer, Applied, At, Body, ByteRange, ByteStream, CopyPage, Fault, Found, ListedCopy, ListedVersion, PutSpec,
-    VersionPage,
+    Answer, Applied, At, Body, ByteRange, ByteStream, Cause, CopyPage, Fault, Found, ListedCopy, ListedVersion,
+    PutSpec, StoreError, VersionPage,
 };
 use http::Method;
 use http::header::{CONTENT_LENGTH, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH, RANGE};
@@ -225,6 +226,9 @@ impl Caller {
             bad.code = Some(shown(&error.code));
             return Err(bad);
         }
-        parse_xml(text, root).map_err(|why| trace.bad_answer(why))
+        parse_xml(text, root).map_err(|why| {
+            let cause = is_page(text).then_some(Cause::Page);
+            StoreError { cause, ..trace.bad_answer(why) }
+        })
     }
 }

@@ -5,9 +5,9 @@ use super::dial::{Dialer, Resolve};
 use super::endpoint::{Endpoint, ServiceConfigError};
 use super::pool::{Lent, Pool};
 use super::timeouts::Timeouts;
-use crate::{Answer, Applied, Fault, StoreError};
+use crate::{Answer, Applied, Cause, Fault, StoreError};
 use bytes::BytesMut;
-use http::header::{HeaderMap, LOCATION};
+use http::header::{CONTENT_TYPE, HeaderMap, LOCATION};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -49,6 +49,7 @@ pub(crate) struct Words {
     /// None: not in the store's own words.
     pub message: Option<String>,
     pub request_id: Option<String>,
+    pub cause: Option<Cause>,
 }
 
 /// Who asked what since when: makes the errors of one call.
@@ -71,6 +72,7 @@ impl Trace {
             code: None,
             message: message.into(),
             request_id: self.request_id.clone(),
+            cause: None,
             elapsed: self.started.elapsed(),
         }
     }
@@ -138,11 +140,10 @@ impl Line {
         judge: impl FnOnce(&Refused<'_>) -> Words,
         mut trace: Trace,
     ) -> Answer<Answered> {
-        let mut lent = self
-            .pool
-            .lend(host, self.endpoint.port)
-            .await
-            .map_err(|error| trace.error(error.fault, Applied::NotSent, error.message))?;
+        let mut lent = self.pool.lend(host, self.endpoint.port).await.map_err(|error| StoreError {
+            cause: error.cause,
+            ..trace.error(error.fault, Applied::NotSent, error.message)
+        })?;
         progress.restart();
         let request = request.await.map_err(|why| trace.error(Fault::BadRequest, Applied::NotSent, why))?;
         let response = self.watch(lent.connection.exchange(request), &progress, &trace).await?;
@@ -174,7 +175,7 @@ impl Line {
             };
             tokio::select! {
                 biased;
-                answer = &mut sending => return answer.map_err(|error| unsent(error, progress, trace)),
+                answer = &mut sending => return answer.map_err(|error| self.unsent(error, progress, trace)),
                 () = sleep_until(limit) => {}
             }
             let message = match progress.seen() {
@@ -186,24 +187,47 @@ impl Line {
             return Err(trace.error(Fault::Timeout, Applied::Unknown, format!("{message} in {seconds:.1} s")));
         }
     }
+
+    /// The request got no answer. hyper gives the request back exactly when it has not begun to write it.
+    fn unsent(
+        &self,
+        error: hyper::client::conn::TrySendError<Request<WireBody>>,
+        progress: &Progress,
+        trace: &Trace,
+    ) -> StoreError {
+        if let Some(why) = progress.source_error() {
+            return trace.error(Fault::Body, Applied::Unknown, why);
+        }
+        if error.message().is_some() {
+            let message = "the connection closed before anything was sent";
+            return trace.error(Fault::Broken, Applied::NotSent, message);
+        }
+        let error = error.into_error();
+        if error.is_parse() {
+            let cause = (!self.endpoint.tls).then_some(Cause::NotHttp);
+            return StoreError { cause, ..trace.error(Fault::BadAnswer, Applied::Unknown, with_causes(&error)) };
+        }
+        trace.error(Fault::Broken, Applied::Unknown, with_causes(&error))
+    }
 }
 
-/// The request got no answer. hyper gives the request back exactly when it has not begun to write it.
-fn unsent(
-    error: hyper::client::conn::TrySendError<Request<WireBody>>,
-    progress: &Progress,
-    trace: &Trace,
-) -> StoreError {
-    if let Some(why) = progress.source_error() {
-        return trace.error(Fault::Body, Applied::Unknown, why);
+/// An answer that no storage service gives: a page for people, or what servers say to plain HTTP where they want TLS.
+fn page(headers: &HeaderMap, text: &str) -> Option<Cause> {
+    // Go's servers, nginx, Apache.
+    let wants_tls =
+        ["HTTP request to an HTTPS server", "HTTP request was sent to HTTPS port", "speaking plain HTTP to an SSL"];
+    if wants_tls.iter().any(|words| text.contains(words)) {
+        return Some(Cause::TlsWanted);
     }
-    if error.message().is_some() {
-        let message = "the connection closed before anything was sent";
-        return trace.error(Fault::Broken, Applied::NotSent, message);
-    }
-    let error = error.into_error();
-    let fault = if error.is_parse() { Fault::BadAnswer } else { Fault::Broken };
-    trace.error(fault, Applied::Unknown, with_causes(&error))
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    // HEAD is answered without a body. Google's plain words come as `text/html` too.
+    (is_page(text) || (text.is_empty() && kind.starts_with("text/html"))).then_some(Cause::Page)
+}
+
+/// Does it begin as HTML does?
+pub(crate) fn is_page(text: &str) -> bool {
+    let start = text.trim_start().get(..14).unwrap_or(text.trim()).to_ascii_lowercase();
+    start.starts_with("<!doctype html") || start.starts_with("<html")
 }
 
 /// What a service said, fit for a log: bounded, in one line.
@@ -287,6 +311,7 @@ impl Answered {
         let message = words.message.map_or_else(|| self.plain_words(&text), |said| shown(&said));
         let mut error = self.trace.error(words.fault, words.applied, message);
         error.status = Some(status.as_u16());
+        error.cause = words.cause.or_else(|| if words.code.is_none() { page(&self.headers, &text) } else { None });
         error.code = words.code.map(|code| shown(&code));
         error.request_id = error.request_id.or(words.request_id).map(|id| shown(&id));
         if whole {
@@ -314,5 +339,22 @@ mod tests {
     fn what_a_service_says_is_one_bounded_line() {
         assert_eq!(shown("no\r\nroom\u{1b}[2J"), "noroom[2J");
         assert_eq!(shown(&"a".repeat(1 << 20)).len(), SHOWN_CHARS_MAX);
+    }
+
+    #[test]
+    fn pages_are_no_answers_of_a_service() {
+        let check = |kind: &'static str, text: &str, cause: Option<Cause>| {
+            let headers = HeaderMap::from_iter([(CONTENT_TYPE, http::HeaderValue::from_static(kind))]);
+            assert_eq!(page(&headers, text), cause, "{kind} {text}");
+        };
+        check("text/html; charset=utf-8", "", Some(Cause::Page));
+        check("text/plain", "\n<!DOCTYPE HTML><title>Console</title>", Some(Cause::Page));
+        check("text/plain", "<html>", Some(Cause::Page));
+        check("text/plain", "Client sent an HTTP request to an HTTPS server.\n", Some(Cause::TlsWanted));
+        check("text/html", "<html>The plain HTTP request was sent to HTTPS port</html>", Some(Cause::TlsWanted));
+        check("application/xml", "<Error/>", None);
+        check("text/html; charset=UTF-8", "No such object: b/k", None);
+        check("text/plain", "höchstens", None);
+        check("", "", None);
     }
 }

@@ -1,9 +1,10 @@
 //! From a host name to a connection: the name, TCP, TLS, each with its own words when it fails.
 
 use super::endpoint::ServiceConfigError;
-use crate::Fault;
+use crate::{Cause, Fault};
 use async_trait::async_trait;
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use rustls::CertificateError;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use std::collections::HashMap;
@@ -49,11 +50,12 @@ impl Resolve for SystemResolver {
 pub(crate) struct DialError {
     pub fault: Fault,
     pub message: String,
+    pub cause: Option<Cause>,
 }
 
 impl DialError {
-    fn new(fault: Fault, message: impl fmt::Display) -> DialError {
-        DialError { fault, message: message.to_string() }
+    pub fn new(fault: Fault, message: impl fmt::Display) -> DialError {
+        DialError { fault, message: message.to_string(), cause: None }
     }
 }
 
@@ -176,14 +178,33 @@ async fn secure(tls: &TlsConnector, host: &str, tcp: TcpStream) -> Result<Box<dy
         Ok(stream) => Ok(Box::new(stream)),
         Err(error) => {
             let about = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-            let fault = match about {
-                Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented) => {
-                    Fault::Certificate
-                }
-                _ => Fault::Broken,
-            };
-            Err(DialError::new(fault, format!("TLS with {host}: {error}")))
+            let (fault, cause) = about.map_or((Fault::Broken, None), refused);
+            Err(DialError { cause, ..DialError::new(fault, format!("TLS with {host}: {error}")) })
         }
+    }
+}
+
+fn refused(error: &rustls::Error) -> (Fault, Option<Cause>) {
+    match error {
+        rustls::Error::InvalidCertificate(why) => (Fault::Certificate, of_certificate(why)),
+        rustls::Error::NoCertificatesPresented => (Fault::Certificate, None),
+        rustls::Error::InvalidMessage(_) => (Fault::Broken, Some(Cause::NotTls)),
+        _ => (Fault::Broken, None),
+    }
+}
+
+fn of_certificate(error: &CertificateError) -> Option<Cause> {
+    match error {
+        // An issuer of the same name whose key is another says `BadSignature`.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => Some(Cause::IssuerUnknown),
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => Some(Cause::CertificateExpired),
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            Some(Cause::CertificateNotYetValid)
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Some(Cause::OtherHost),
+        // What signs itself and says that it is an authority: nobody trusts it either.
+        CertificateError::Other(why) if why.to_string().contains("CaUsedAsEndEntity") => Some(Cause::IssuerUnknown),
+        _ => None,
     }
 }
 

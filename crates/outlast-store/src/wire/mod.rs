@@ -19,7 +19,7 @@ mod call;
 mod stream;
 
 pub(crate) use body::{CHUNK_BYTES, Progress, WireBody};
-pub(crate) use call::{AGENT, Answered, Line, Refused, Trace, Words, before, shown};
+pub(crate) use call::{AGENT, Answered, Line, Refused, Trace, Words, before, is_page, shown};
 pub use dial::{Resolve, SystemResolver};
 pub(crate) use endpoint::Endpoint;
 pub use endpoint::ServiceConfigError;

@@ -130,7 +130,7 @@ impl Pool {
             .max_buf_size(READ_BUFFER_MAX)
             .handshake(TokioIo::new(wire))
             .await
-            .map_err(|error| DialError { fault: Fault::Broken, message: format!("{host}: {error}") })?;
+            .map_err(|error| DialError::new(Fault::Broken, format!("{host}: {error}")))?;
         let connection = Connection { sender, driver: Box::pin(driver), ended: false, relay: Arc::default() };
         Ok(Lent { connection, host: host.to_owned(), pool: self.clone() })
     }

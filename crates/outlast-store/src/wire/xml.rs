@@ -45,6 +45,8 @@ pub(crate) struct ErrorDocument {
     pub code: String,
     pub message: String,
     pub request_id: Option<String>,
+    /// Where the service says that another one was meant.
+    pub region: Option<String>,
 }
 
 impl ErrorDocument {

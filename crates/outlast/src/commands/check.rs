@@ -11,7 +11,7 @@ use crate::stores::{self, OpenError};
 use crate::trial::{Make, TRIAL_WORDS};
 use crate::wire::tls_files;
 use outlast_rules::{Grade, Placement, StoreName};
-use outlast_store::{DiskOpenError, Fault, Limits, ProbeReport, Store, StoreError, probe};
+use outlast_store::{DiskOpenError, Fault, Limits, ProbeReport, Store, StoreError, help, probe};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -29,6 +29,8 @@ struct Checked {
     fit: bool,
     /// In words: what it is good for, or why not.
     fitness: String,
+    /// What to do about it, where it is unfit.
+    help: Option<String>,
     grades: Option<BTreeMap<&'static str, String>>,
     weaknesses: Vec<String>,
     findings: Vec<String>,
@@ -54,8 +56,21 @@ struct Answer<'a> {
     mistakes: Vec<Told<'a>>,
     warnings: Vec<Told<'a>>,
     stores: &'a [Checked],
-    /// What the placements make of the stores; empty when all is well.
-    problems: &'a [String],
+    /// Of files, and what the placements make of the stores; empty when all is well.
+    problems: Vec<String>,
+}
+
+/// What is wrong with no single store.
+struct Problem {
+    what: String,
+    help: Option<&'static str>,
+}
+
+impl Problem {
+    fn in_one(&self) -> String {
+        let help = self.help.map(|help| format!("; help: {help}")).unwrap_or_default();
+        format!("{}{help}", self.what)
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -72,12 +87,20 @@ pub async fn run(args: &CheckArgs, source: &Source) -> Result<Ending, Failure> {
              outlast serve makes the trial, outlast init writes a configuration",
         ));
     }
-    let checked = if args.no_stores { Vec::new() } else { check_stores(source).await };
-    let mut problems = if args.no_stores { Vec::new() } else { problems(&source.config, &checked) };
+    let mut problems = Vec::new();
     if let Some(files) = tls_files(&source.config)
-        && let Err(error) = outlast_front::judge_tls(&files).await
+        && let Err(mistake) = outlast_front::judge_tls(&files).await
     {
-        problems.push(format!("[s3] tls: {error}"));
+        problems.push(Problem { what: format!("[s3] tls: {mistake}"), help: Some(mistake.help) });
+    }
+    if !args.json {
+        // Before the stores are asked, which may take its time.
+        say_first(source, &problems);
+    }
+    let of_files = problems.len();
+    let checked = if args.no_stores { Vec::new() } else { check_stores(source).await };
+    if !args.no_stores {
+        problems.extend(unkept(&source.config, &checked).into_iter().map(|what| Problem { what, help: None }));
     }
     if args.json {
         let answer = Answer {
@@ -85,11 +108,14 @@ pub async fn run(args: &CheckArgs, source: &Source) -> Result<Ending, Failure> {
             mistakes: Vec::new(),
             warnings: source.findings.as_ref().map(|found| told(found, Weight::Warning)).unwrap_or_default(),
             stores: &checked,
-            problems: &problems,
+            problems: problems.iter().map(Problem::in_one).collect(),
         };
         print_json(&answer)?;
     } else {
-        say(source, &checked, &problems);
+        for store in &checked {
+            print!("{}", store_words(store));
+        }
+        say_problems(&problems[of_files..]);
     }
     let good = problems.is_empty() && checked.iter().all(|store| store.fit);
     Ok(if good { Ending::Good } else { Ending::Differs })
@@ -105,7 +131,7 @@ pub fn tell_mistakes(findings: &Findings) -> Result<Ending, Failure> {
         mistakes: told(findings, Weight::Error),
         warnings: told(findings, Weight::Warning),
         stores: &[],
-        problems: &[],
+        problems: Vec::new(),
     })?;
     Ok(Ending::Usage)
 }
@@ -137,6 +163,7 @@ async fn check_store(name: &StoreName, config: &StoreConfig, whole: &Config) -> 
         place: config.kind.place(),
         fit: false,
         fitness: String::new(),
+        help: None,
         grades: None,
         weaknesses: Vec::new(),
         findings: Vec::new(),
@@ -155,6 +182,7 @@ async fn check_store(name: &StoreName, config: &StoreConfig, whole: &Config) -> 
         }
         Ok(Err(error)) => {
             checked.fitness = error.to_string();
+            checked.help = error.help().map(str::to_owned);
             return checked;
         }
         Err(broken) => {
@@ -169,7 +197,10 @@ async fn check_store(name: &StoreName, config: &StoreConfig, whole: &Config) -> 
     }
     match tokio::time::timeout(PROBE_MAX, try_out(&*store, config)).await {
         Ok(Ok(report)) => judge(&mut checked, &report),
-        Ok(Err(error)) => checked.fitness = error.to_string(),
+        Ok(Err(error)) => {
+            checked.help = error.help();
+            checked.fitness = error.to_string();
+        }
         Err(_) => checked.fitness = format!("it was tried for {} s and did not end", PROBE_MAX.as_secs()),
     }
     checked
@@ -181,11 +212,19 @@ enum Untried {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Outlast makes no bucket that is named by hand.
-    #[error(
-        "the bucket {0}, which `buckets` of this store names, is not there: make it with the tools of this store, or leave \
-         it out of `buckets`"
-    )]
+    #[error("the bucket {0}, which `buckets` of this store names, is not there")]
     Missing(String),
+}
+
+impl Untried {
+    fn help(&self) -> Option<String> {
+        match self {
+            Untried::Store(error) => help(error),
+            Untried::Missing(_) => {
+                Some("make it with the tools of this store, or leave it out of `buckets`".to_owned())
+            }
+        }
+    }
 }
 
 /// In its home if it has one; else the home is made and goes again. Buckets that the configuration names are to be there.
@@ -194,15 +233,12 @@ async fn try_out(store: &dyn Store, config: &StoreConfig) -> Result<ProbeReport,
     let home = names.home();
     let token = format!("check-{}", std::process::id());
     for bucket in names.buckets.values() {
-        match store.head_bucket(bucket).await {
-            Err(error) if error.fault == Fault::NoBucket => return Err(Untried::Missing(bucket.clone())),
-            other => other?,
+        if !is_there(store, bucket).await? {
+            return Err(Untried::Missing(bucket.clone()));
         }
     }
-    match store.head_bucket(&home).await {
-        Ok(()) => return Ok(probe(store, &home, &token).await?),
-        Err(error) if error.fault == Fault::NoBucket => {}
-        Err(error) => return Err(error.into()),
+    if is_there(store, &home).await? {
+        return Ok(probe(store, &home, &token).await?);
     }
     store.create_bucket(&home).await?;
     let kept = store.keep_versions(&home).await;
@@ -218,6 +254,20 @@ async fn try_out(store: &dyn Store, config: &StoreConfig) -> Result<ProbeReport,
         report.findings.push(format!("the bucket {home} was made for the trial and stays: `serve` uses it"));
     }
     Ok(report)
+}
+
+/// A HEAD is refused without a word: a question whose refusal has a body is put to the same bucket, for its reason.
+async fn is_there(store: &dyn Store, bucket: &str) -> Result<bool, StoreError> {
+    let mute = match store.head_bucket(bucket).await {
+        Ok(()) => return Ok(true),
+        Err(error) if error.fault == Fault::NoBucket => return Ok(false),
+        Err(error) if error.status.is_none() || error.code.is_some() => return Err(error),
+        Err(error) => error,
+    };
+    match store.list(bucket, "", None).await {
+        Err(told) if told.code.is_some() || told.cause.is_some() => Err(told),
+        _ => Err(mute),
+    }
 }
 
 fn judge(checked: &mut Checked, report: &ProbeReport) {
@@ -266,7 +316,7 @@ async fn ask_the_gateway(checked: &mut Checked, whole: &Config) {
 }
 
 /// Can the placements be kept with the stores that are fit?
-fn problems(config: &Config, checked: &[Checked]) -> Vec<String> {
+fn unkept(config: &Config, checked: &[Checked]) -> Vec<String> {
     let fit = |store: &&StoreName| checked.iter().any(|checked| checked.fit && checked.name == store.as_str());
     let judge = |says: String, placement: &Placement| {
         let well = placement.stores.iter().filter(fit).count();
@@ -294,18 +344,22 @@ fn shown(limits: &Limits) -> LimitsShown {
     }
 }
 
-fn say(source: &Source, checked: &[Checked], problems: &[String]) {
+fn say_first(source: &Source, problems: &[Problem]) {
     match &source.findings {
         Some(findings) if findings.mistakes.is_empty() => println!("{}", findings.headline()),
         Some(findings) => print!("{}", findings.render(look())),
         None if source.from == From::Trial => println!("no configuration: the trial. {TRIAL_WORDS}"),
         None => {}
     }
-    for store in checked {
-        print!("{}", store_words(store));
-    }
+    say_problems(problems);
+}
+
+fn say_problems(problems: &[Problem]) {
     for problem in problems {
-        println!("\n{problem}");
+        println!("\n{}", problem.what);
+        if let Some(help) = problem.help {
+            println!("    help: {help}");
+        }
     }
 }
 
@@ -313,6 +367,9 @@ fn store_words(store: &Checked) -> String {
     let mut out = format!("\n{} ({}): {}\n", store.name, store.place, if store.fit { "fit" } else { "UNFIT" });
     let mut line = |name: &str, text: String| out.push_str(&format!("  {name:<9} {text}\n"));
     line("", store.fitness.clone());
+    if let Some(help) = &store.help {
+        line("help:", help.clone());
+    }
     if let Some(grades) = &store.grades {
         let words: Vec<String> = grades.iter().map(|(call, grade)| format!("{call} {grade}")).collect();
         line("grade", words.join(", "));

@@ -70,6 +70,10 @@ struct ToldStore {
     standing: String,
     #[serde(default)]
     reason: String,
+    #[serde(default)]
+    said: Option<String>,
+    #[serde(default)]
+    help: Option<String>,
     since: u64,
     #[serde(default)]
     grade: String,
@@ -188,6 +192,8 @@ fn render(told: &Told, colours: bool) -> String {
     let mut out = format!("{table}\n");
     for store in told.stores.iter().filter(|store| !store.reason.is_empty()) {
         out.push_str(&format!("{} ({}): {}\n", store.name, store.place, store.reason));
+        out.extend(store.said.iter().map(|said| format!("    it said: {said}\n")));
+        out.extend(store.help.iter().map(|help| format!("    help: {help}\n")));
     }
     for store in told.stores.iter().filter(|store| store.probed.is_none()) {
         if let Some(why) = &store.unprobed {
@@ -313,6 +319,7 @@ mod tests {
             "shipping": {"on": true, "waiting": 3, "lag_ms": 60000, "snapshot": 400000, "problem": "b2 is down"},
             "stores": [
                 {"name": "b2", "place": "s3 https://b2", "kind": "s3", "standing": "down", "reason": "connection refused",
+                 "said": "get h/k on b2: 1.2.3.4:443 refuses connections after 0.0 s", "help": "is the service started?",
                  "since": 940000, "grade": "A", "probed": 700000, "owed_objects": 1204, "owed_bytes": 1536, "lag_ms": 59000,
                  "arrival": 1090000, "marks": 0, "leaving": "draining", "latency_ms": 0.0,
                  "faults": [{"id": "1", "store": "b2", "what": "hang on writes", "since": 940000, "left_ms": 12000}]},
@@ -332,6 +339,8 @@ mod tests {
                 "b2 down 1m ago A – 1204 objects, 1.5 KiB 59s in 1m 30s",
                 "nas up 16m 40s ago not probed 1.2 ms nothing – –",
                 "b2 (s3 https://b2): connection refused",
+                "it said: get h/k on b2: 1.2.3.4:443 refuses connections after 0.0 s",
+                "help: is the service started?",
                 "nas: not probed yet, tried again every minute: copy: NoSuchKey",
                 "grades probed: b2 5m ago",
                 "b2: draining, it gets no new copies",

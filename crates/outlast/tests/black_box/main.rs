@@ -13,5 +13,6 @@ mod encrypted;
 mod endings;
 mod leaving;
 mod mistakes;
+mod refusing;
 mod trial;
 mod two_disks;

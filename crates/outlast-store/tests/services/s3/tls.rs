@@ -5,7 +5,7 @@ use crate::script::{Act, Script, answer, header, play, play_secure};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use outlast_store::{Answer, Applied, Body, Fault, PutSpec, Resolve, S3Store, Store};
+use outlast_store::{Answer, Applied, Body, Cause, Fault, PutSpec, Resolve, S3Store, Store, help};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::net::IpAddr;
@@ -92,11 +92,12 @@ async fn put(store: &S3Store) -> Answer<()> {
     store.put(&at(), &PutSpec::default(), small()).await.map(drop)
 }
 
-async fn refuses(acceptor: TlsAcceptor, ca: Option<PathBuf>, word: &str) {
+async fn refuses(acceptor: TlsAcceptor, ca: Option<PathBuf>, word: &str, cause: Cause) {
     let peer = play_secure(good(), acceptor).await;
     let error = put(&store(&peer, "https", ca, resolver(9, true))).await.expect_err(word);
     assert_eq!((error.fault, error.applied), (Fault::Certificate, Applied::NotSent), "{error}");
     assert!(error.message.contains(word), "{error}");
+    assert_eq!(error.cause, Some(cause), "{error}");
     assert!(peer.heard.lock().unwrap().is_empty(), "nothing was said to a stranger");
 }
 
@@ -106,10 +107,10 @@ async fn certificates() {
     let theirs = Authority::new();
     let peer = play_secure(good(), ours.acceptor(HOST, false)).await;
     put(&store(&peer, "https", Some(ours.file()), resolver(9, true))).await.expect("our own authority is trusted");
-    refuses(ours.acceptor(HOST, true), Some(ours.file()), "expired").await;
-    refuses(ours.acceptor("s3.other.test", false), Some(ours.file()), "not valid for name").await;
-    refuses(theirs.acceptor(HOST, false), Some(ours.file()), "invalid peer certificate").await;
-    refuses(ours.acceptor(HOST, false), None, "UnknownIssuer").await;
+    refuses(ours.acceptor(HOST, true), Some(ours.file()), "expired", Cause::CertificateExpired).await;
+    refuses(ours.acceptor("s3.other.test", false), Some(ours.file()), "not valid for name", Cause::OtherHost).await;
+    refuses(theirs.acceptor(HOST, false), Some(ours.file()), "invalid peer certificate", Cause::IssuerUnknown).await;
+    refuses(ours.acceptor(HOST, false), None, "UnknownIssuer", Cause::IssuerUnknown).await;
 }
 
 #[tokio::test]
@@ -117,12 +118,37 @@ async fn no_tls_there() {
     let peer = play(vec![Act::Say("HTTP/1.1 400 Bad Request\r\n\r\n".into()), Act::Close]).await;
     let error = put(&store(&peer, "https", None, resolver(9, true))).await.expect_err("no TLS");
     assert_eq!((error.fault, error.applied), (Fault::Broken, Applied::NotSent), "{error}");
+    assert_eq!(error.cause, Some(Cause::NotTls), "{error}");
     let silent = play(vec![Act::Hang]).await;
     let mut config = impatient(&format!("https://{HOST}:{}", silent.port));
     config.timeouts.connect = std::time::Duration::from_millis(300);
     let store = S3Store::with_resolver(config, resolver(9, true)).expect("a good configuration");
     let error = put(&store).await.expect_err("silence");
     assert_eq!((error.fault, error.applied), (Fault::Timeout, Applied::NotSent), "{error}");
+}
+
+#[tokio::test]
+async fn only_tls_there() {
+    // What rustls and OpenSSL say to plain HTTP (an alert), and what Go says.
+    let alert = "\u{15}\u{3}\u{3}\0\u{2}\u{2}F".to_owned();
+    let go = answer("400 Bad Request", "", "Client sent an HTTP request to an HTTPS server.\n");
+    for (said, cause) in [(alert, Cause::NotHttp), (go, Cause::TlsWanted)] {
+        let peer = play(vec![Act::Read, Act::Say(said), Act::Close]).await;
+        let error = put(&store(&peer, "http", None, resolver(9, true))).await.expect_err("TLS is wanted");
+        assert_eq!(error.cause, Some(cause), "{error}");
+        assert!(help(&error).is_some_and(|help| help.contains("https://")), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_where_a_listing_was_due() {
+    let page = "<!DOCTYPE html><title>Console</title>";
+    for status in ["200 OK", "404 Not Found"] {
+        let peer =
+            play(vec![Act::Read, Act::Say(answer(status, "Content-Type: text/html\r\n", page)), Act::Close]).await;
+        let error = store(&peer, "http", None, resolver(9, true)).list("b", "", None).await.expect_err("no listing");
+        assert_eq!((error.fault, error.cause.clone()), (Fault::BadAnswer, Some(Cause::Page)), "{error}");
+    }
 }
 
 #[tokio::test]
