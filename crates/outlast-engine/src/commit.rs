@@ -35,6 +35,8 @@ struct Phase {
     tally: WriteTally,
     reports: BTreeMap<StoreName, Report>,
     called: Vec<StoreName>,
+    /// Why the spool stands in for no store.
+    no_spool: Option<String>,
     /// What this write displaces, put aside.
     trashed: Option<Trashed>,
 }
@@ -81,8 +83,8 @@ impl Engine {
         });
         let placement = self.placement(&draft.bucket);
         let plan = self.plan(&placement, &before, &entry, &draft, &flights);
-        let spool_may = draft.loads.held().is_some() && self.spool.may_keep(draft.size);
-        let tally = WriteTally::new(&placement, &plan, spool_may);
+        let no_spool = self.no_spool(&placement, &draft);
+        let tally = WriteTally::new(&placement, &plan, no_spool.is_none());
         let phase = Phase {
             engine: self.clone(),
             placement,
@@ -92,9 +94,21 @@ impl Engine {
             tally,
             reports: BTreeMap::new(),
             called: vec![],
+            no_spool,
             trashed: None,
         };
         phase.run(plan, flights, lane).await
+    }
+
+    /// Why the spool cannot stand in for a store, if so.
+    fn no_spool(&self, placement: &Placement, draft: &Draft) -> Option<String> {
+        if !placement.spool_counts {
+            return Some("the spool is off for this bucket, spool_counts = false".to_owned());
+        }
+        if draft.loads.held().is_none() {
+            return Some("the spool does not hold every part of this upload".to_owned());
+        }
+        self.spool.trouble(draft.size)
     }
 
     /// The key's state, read with the flights in hand: catch-up, which holds no lane while bytes flow, may just have left a mark.

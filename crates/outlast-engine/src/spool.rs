@@ -119,9 +119,13 @@ impl Spool {
         self.used().saturating_add(len) <= self.max
     }
 
-    /// Might a body of this length be kept?
-    pub fn may_keep(&self, len: u64) -> bool {
-        self.latched.get().is_none() && self.has_room(len)
+    /// Why a body of this length cannot be kept, if so.
+    pub fn trouble(&self, len: u64) -> Option<String> {
+        if let Some(why) = self.latched() {
+            return Some(why.to_owned());
+        }
+        let (used, max) = (self.used(), self.max);
+        (!self.has_room(len)).then(|| format!("the spool is full, {used} of its {max} bytes are used"))
     }
 
     /// A file for a body of `len` bytes that is coming in; gone with its last user unless it is kept. Its room is taken at

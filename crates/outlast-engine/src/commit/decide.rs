@@ -184,6 +184,7 @@ impl Phase {
                 },
             });
         }
+        words.extend(self.spool_reason(plan));
         format!(
             "fewer than {} places took this write of {}/{}: {}",
             self.placement.min_copies,
@@ -192,6 +193,20 @@ impl Phase {
             words.join("; ")
         )
     }
+
+    /// Why the spool did not stand in, where with it the write would have been durable.
+    fn spool_reason(&self, plan: &[(StoreName, Step)]) -> Option<String> {
+        let stores = match plan {
+            [] => self.tally.holders().len(),
+            plan => plan.iter().filter(|(_, step)| !matches!(step, Step::Skip(_))).count(),
+        };
+        self.no_spool.clone().filter(|_| is_one_short(stores, self.placement.min_copies))
+    }
+}
+
+/// Would one place more have been enough? The spool stands for one store, and never alone.
+fn is_one_short(stores: usize, min_copies: usize) -> bool {
+    stores >= 1 && stores + 1 == min_copies
 }
 
 fn describe(name: &StoreName, error: &StoreError) -> String {

@@ -92,10 +92,12 @@ impl Phase {
             Ok(Ok(())) => self.tally.spooled(),
             Ok(Err(error)) => {
                 tracing::warn!("the spool cannot stand in: {error}");
+                self.no_spool = Some(format!("the spool could not keep it: {error}"));
                 self.tally.spool_failed()
             }
             Err(join) => {
                 tracing::error!("the spool broke off: {join}");
+                self.no_spool = Some(format!("the spool broke off: {join}"));
                 self.tally.spool_failed()
             }
         }

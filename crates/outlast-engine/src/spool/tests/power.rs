@@ -241,7 +241,7 @@ fn nothing_is_kept_after_a_failed_fsync() {
             if let Ok(spool) = opened(&disk, folder.path(), &kept) {
                 live(&spool, &mut kept);
                 assert_eq!(spool.latched().is_some(), disk.has_failed());
-                assert_eq!(spool.may_keep(1), !disk.has_failed(), "a write does not count on it any more");
+                assert_eq!(spool.trouble(1).is_some(), disk.has_failed(), "a write does not count on it any more");
             }
             let whole_life = !disk.has_failed();
             disk.lose_power(folder.path(), loss);
