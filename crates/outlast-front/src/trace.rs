@@ -26,6 +26,8 @@ pub struct Trace {
     pub user: OnceLock<String>,
     /// Which store answered first.
     pub source: OnceLock<String>,
+    /// What the client was told of a failure that is ours.
+    pub reason: OnceLock<String>,
 }
 
 thread_local! {
@@ -47,6 +49,7 @@ impl Trace {
             key: OnceLock::new(),
             user: OnceLock::new(),
             source: OnceLock::new(),
+            reason: OnceLock::new(),
         })
     }
 

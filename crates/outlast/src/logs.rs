@@ -6,9 +6,13 @@ use tracing_subscriber::EnvFilter;
 
 /// Starts logging; RUST_LOG, where set, wins over the configuration.
 pub fn start(log: &Log) {
-    // s3s calls every 404 an error of its own; what failed is logged by the guard with the request's id.
-    let quiet =
-        |filter: EnvFilter| filter.add_directive("s3s::ops=off".parse().expect("a directive that is a constant"));
+    // s3s calls every 404 an error of its own and dumps every 5xx with all its fields; what failed is logged by the guard, in
+    // words and with the request's id.
+    let quiet = |filter: EnvFilter| {
+        ["s3s::ops=off", "s3s::service=off"]
+            .iter()
+            .fold(filter, |filter, off| filter.add_directive(off.parse().expect("a directive that is a constant")))
+    };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(&log.filter));
     let human = match log.format {
         LogFormat::Human => true,

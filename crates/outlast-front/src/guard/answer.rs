@@ -35,16 +35,34 @@ pub async fn finish(response: HttpResponse, trace: &Trace, path: &str, is_head: 
         if parts.status == StatusCode::OK && headers.contains_key(header::CONTENT_RANGE) {
             parts.status = StatusCode::PARTIAL_CONTENT;
         }
-        return HttpResponse::from_parts(parts, if is_error { Body::empty() } else { body });
+        if is_error {
+            remember_reason(parts.status, &whole(body).await, trace);
+            body = Body::empty();
+        }
+        return HttpResponse::from_parts(parts, body);
     }
     if is_error {
-        // Our own error documents are short and already in memory.
-        let document = body.collect().await.map(|collected| collected.to_bytes()).unwrap_or_default();
+        let document = whole(body).await;
+        remember_reason(parts.status, &document, trace);
         let document = with_ids(document, trace, path);
         headers.remove(header::CONTENT_LENGTH);
         body = Body::from(document);
     }
     HttpResponse::from_parts(parts, body)
+}
+
+/// Our own error documents are short and already in memory.
+async fn whole(body: Body) -> Bytes {
+    body.collect().await.map(|collected| collected.to_bytes()).unwrap_or_default()
+}
+
+/// For the log line, which is read by whoever can mend it.
+fn remember_reason(status: StatusCode, document: &Bytes, trace: &Trace) {
+    let text = std::str::from_utf8(document).unwrap_or_default();
+    let said = text.split_once("<Message>").and_then(|(_, rest)| rest.split_once("</Message>"));
+    if let Some((message, _)) = said.filter(|_| status.is_server_error()) {
+        trace.reason.get_or_init(|| unescaped(message));
+    }
 }
 
 fn with_ids(document: Bytes, trace: &Trace, path: &str) -> Bytes {
@@ -58,6 +76,12 @@ fn with_ids(document: Bytes, trace: &Trace, path: &str) -> Bytes {
 
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// `&amp;` last: what it makes is no escape.
+fn unescaped(text: &str) -> String {
+    let pairs = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&amp;", "&")];
+    pairs.iter().fold(text.to_owned(), |text, (escape, plain)| text.replace(escape, plain))
 }
 
 #[cfg(test)]
@@ -86,6 +110,19 @@ mod tests {
             document
                 .ends_with(&format!("<RequestId>{}</RequestId><HostId>{}</HostId></Error>", trace.id, trace.host_id))
         );
+    }
+
+    #[tokio::test]
+    async fn the_reason_of_our_own_failures_is_kept_for_the_log() {
+        let check = async |code: S3ErrorCode, words: &str, is_head: bool| {
+            let trace = Trace::new(None);
+            finish(of_error(S3Error::with_message(code, words.to_owned())), &trace, "/b/k", is_head).await;
+            trace.reason.get().cloned()
+        };
+        let words = "nas has it; b2: \"<503> & more\" after 4.0 s";
+        assert_eq!(check(S3ErrorCode::ServiceUnavailable, words, false).await.as_deref(), Some(words));
+        assert_eq!(check(S3ErrorCode::ServiceUnavailable, words, true).await.as_deref(), Some(words), "HEAD too");
+        assert_eq!(check(S3ErrorCode::NoSuchKey, "no such key", false).await, None, "the client's own business");
     }
 
     #[tokio::test]

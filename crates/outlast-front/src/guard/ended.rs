@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use tokio::sync::OwnedSemaphorePermit;
 
 /// Request lines have this target, so that they can be filtered apart. s3s logs each failed operation at ERROR under
-/// `s3s::ops`, a 404 too: filter that target (`s3s=off`), these lines say it better.
+/// `s3s::ops`, a 404 too, and dumps each 5xx under `s3s::service`: filter these targets (`s3s=off`), our lines say it better.
 pub const LOG_TARGET: &str = "outlast::requests";
 
 /// Holds the request's place among those served at once until the last byte or the client has gone.
@@ -79,6 +79,7 @@ impl Drop for Answer {
         self.metrics.finish(Finished { operation, status, took, received, sent, cut });
         let text = |cell: &std::sync::OnceLock<String>| cell.get().cloned().unwrap_or_default();
         let peer = trace.peer.map(|peer| peer.to_string()).unwrap_or_default();
+        let words = words(&self.method, trace, status, took.as_secs_f64());
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
@@ -86,7 +87,7 @@ impl Drop for Answer {
                     id = trace.id, user = text(&trace.user), peer, method = %self.method, operation,
                     bucket = text(&trace.bucket), key = text(&trace.key), status, ms = took.as_secs_f64() * 1000.0,
                     received, sent, source = text(&trace.source), cut,
-                    "request"
+                    "{words}"
                 )
             };
         }
@@ -97,6 +98,20 @@ impl Drop for Answer {
             _ => line!(debug),
         }
     }
+}
+
+/// One line for who reads the log at night: what was asked, what was answered, why, and what becomes of it.
+fn words(method: &Method, trace: &Trace, status: u16, seconds: f64) -> String {
+    let Some(reason) = trace.reason.get().filter(|_| status >= 500) else { return "request".to_owned() };
+    let part = |cell: &std::sync::OnceLock<String>| cell.get().map(|name| format!("/{name}")).unwrap_or_default();
+    let (bucket, key) = (part(&trace.bucket), part(&trace.key));
+    let now = match (status, *method == Method::GET || *method == Method::HEAD) {
+        (503, true) => "the client may ask again",
+        (503, false) => "nothing was acknowledged, the client may try again",
+        _ => "the client was told no more",
+    };
+    let reason = reason.trim_end_matches('.');
+    format!("{method} {}{key} answered {status} after {seconds:.1} s: {reason}; {now}", bucket.trim_start_matches('/'))
 }
 
 #[cfg(test)]
@@ -113,6 +128,22 @@ mod tests {
         let mut text = String::new();
         metrics.write(&mut text).expect("a string takes everything");
         text
+    }
+
+    #[test]
+    fn a_failure_is_one_readable_line() {
+        let trace = Trace::new(None);
+        trace.bucket.get_or_init(|| "photos".to_owned());
+        trace.key.get_or_init(|| "2024/cat.jpg".to_owned());
+        assert_eq!(words(&Method::PUT, &trace, 503, 0.25), "request", "nothing is known of it");
+        trace.reason.get_or_init(|| "fewer than 2 places took this write: b2: no answer after 4.0 s".to_owned());
+        assert_eq!(
+            words(&Method::PUT, &trace, 503, 4.04),
+            "PUT photos/2024/cat.jpg answered 503 after 4.0 s: fewer than 2 places took this write: b2: no answer after \
+             4.0 s; nothing was acknowledged, the client may try again"
+        );
+        assert!(words(&Method::GET, &trace, 503, 4.04).ends_with("4.0 s; the client may ask again"));
+        assert_eq!(words(&Method::GET, &trace, 404, 4.04), "request");
     }
 
     #[tokio::test]

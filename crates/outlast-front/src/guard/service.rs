@@ -8,7 +8,7 @@ use crate::metrics::Metrics;
 use crate::trace::Trace;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use s3s::service::S3Service;
-use s3s::{Body, HttpResponse, S3Error, S3ErrorCode, S3Result};
+use s3s::{Body, HttpError, HttpResponse, S3Error, S3ErrorCode, S3Result};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -92,21 +92,25 @@ impl Guard {
         let request = if framed { request.map(|body| Body::http_body(Chunked::new(body))) } else { request };
         if let (true, None, Some(trace)) = (late::may_take_long(&request), &meant, &trace) {
             let (s3, path) = (self.s3.clone(), request.uri().path().to_owned());
-            let call = async move {
-                s3.call(request).await.unwrap_or_else(|error| answer::of_error(S3Error::internal_error(error)))
-            };
+            let call = async move { s3.call(request).await.unwrap_or_else(|error| answer::of_error(broken(error))) };
             return Ok(late::in_time(Box::pin(call), trace.clone(), path).await);
         }
-        let answer = self.s3.call(request).await.map_err(S3Error::internal_error)?;
+        let answer = self.s3.call(request).await.map_err(broken)?;
         match meant {
             Some(meant)
                 if answer.status() == StatusCode::BAD_REQUEST && trace.is_some_and(|trace| trace.is_signed()) =>
             {
-                self.proven.call(meant).await.map_err(S3Error::internal_error)
+                self.proven.call(meant).await.map_err(broken)
             }
             _ => Ok(answer),
         }
     }
+}
+
+/// s3s could not make an answer at all: the only thing that it alone knows, and its own log is off.
+fn broken(error: HttpError) -> S3Error {
+    tracing::error!("no answer could be made: {error}");
+    S3Error::internal_error(error)
 }
 
 /// What is needed of the request after s3s has taken it.
