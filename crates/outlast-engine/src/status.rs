@@ -5,7 +5,7 @@ use crate::engine::Engine;
 use crate::seats::Seat;
 use outlast_ledger::{Change, DebtTotals, LedgerError};
 use outlast_rules::{Grades, OpClass, Reason, Standing};
-use outlast_store::help;
+use outlast_store::{Fault, help};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,6 +19,7 @@ const TRIAL: &str = "ledger.trial";
 impl Engine {
     pub async fn status(self: &Arc<Self>) -> Status {
         let our_network = self.is_our_network();
+        let trash = self.trash_status().await;
         let mut stores = Vec::new();
         let mut ledger = "ok".to_owned();
         for seat in self.seats.values() {
@@ -27,14 +28,17 @@ impl Engine {
                 DebtTotals::default()
             });
             let marks = self.ledger.marks_count(&seat.name).await.unwrap_or_default();
-            stores.push(self.store_status(seat, totals, marks, our_network));
+            let mut store = self.store_status(seat, totals, marks, our_network);
+            if seat.health(|health| health.reason()).is_some_and(is_full) {
+                store.help = Some([store.help.unwrap_or_default(), room_in(&trash)].concat());
+            }
+            stores.push(store);
         }
         if let Some((since, why)) = self.ledger_disk.trouble() {
             ledger = format!("NO WRITES for {} s: {why}", self.now().since_ms(since) / 1_000);
         }
         let undecided = self.ledger.intents(UNDECIDED_SHOWN_MAX).await.map_or(0, |intents| intents.len() as u64);
         let spooled = self.ledger.spool_items().await.map_or(0, |items| items.len() as u64);
-        let trash = self.trash_status().await;
         let waiting = self.ledger.unshipped_count().await.unwrap_or_default();
         let shipping = self.shipping.status(waiting, self.now());
         Status {
@@ -155,6 +159,27 @@ impl Engine {
     }
 }
 
+fn is_full(reason: Reason) -> bool {
+    matches!(reason, Reason::Fails { fault: Fault::Full, .. })
+}
+
+/// What of a full store's room is our own trash, and how it becomes free; empty where there is none.
+fn room_in(trash: &TrashStatus) -> String {
+    if trash.objects == 0 {
+        return String::new();
+    }
+    let held = match trash.held {
+        0 => String::new(),
+        held => format!(", but {held} of them are held until: outlast undelete BUCKET --release"),
+    };
+    let objects = if trash.objects == 1 { "1 object".to_owned() } else { format!("{} objects", trash.objects) };
+    format!(
+        "; the trash (.outlast/trash/ on each store, or its native versions) holds {objects} of {} bytes in all, which go by \
+         themselves undelete_days after they were deleted or overwritten{held}; a smaller undelete_days keeps less from now on",
+        trash.bytes
+    )
+}
+
 /// `B`, or per operation where they differ: `put B, complete C, copy B, delete C`.
 fn grade_words(grades: Grades) -> String {
     let all = [("put", grades.put), ("complete", grades.complete), ("copy", grades.copy), ("delete", grades.delete)];
@@ -163,4 +188,19 @@ fn grade_words(grades: Grades) -> String {
         return format!("{first:?}");
     }
     all.map(|(name, powers)| format!("{name} {:?}", powers.grade())).join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_trash_takes() {
+        let check = |objects, held| room_in(&TrashStatus { objects, bytes: 4096, held });
+        assert_eq!(check(0, 0), "");
+        let some = check(3, 0);
+        assert!(some.contains("holds 3 objects of 4096 bytes") && some.contains("undelete_days"), "{some}");
+        assert!(!some.contains("--release"), "{some}");
+        assert!(check(3, 2).contains("2 of them are held until: outlast undelete BUCKET --release"), "{}", check(3, 2));
+    }
 }

@@ -310,6 +310,7 @@ async fn ask_the_gateway(checked: &mut Checked, whole: &Config) {
             checked.fitness =
                 format!("in use by the running gateway, which says: {}, grade {}", word("standing"), word("grade"));
             checked.findings.extend(Some(word("reason")).filter(|reason| !reason.is_empty()));
+            checked.help = store["help"].as_str().map(str::to_owned);
         }
         None => checked.fitness = "it is in use by another Outlast, which does not say how it is".to_owned(),
     }
