@@ -52,3 +52,19 @@ counters! {
 pub fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_names_every_counter() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/STATUS.md");
+        let page = std::fs::read_to_string(path).expect("the page is there");
+        let counters = Counters::default().all();
+        assert!(counters.len() > 10, "{counters:?}");
+        for name in counters.keys() {
+            assert!(page.contains(&format!("`{name}`")), "docs/STATUS.md does not say what {name} counts");
+        }
+    }
+}

@@ -132,12 +132,13 @@ fn signed(value: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Metrics;
     use outlast_engine::{DeepRound, FaultStatus, ShippingStatus, SpoolStatus, TrashStatus};
     use outlast_rules::Moment;
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
-    #[test]
-    fn each_store_has_its_lines() {
+    /// One of everything, so that every figure has a line.
+    fn full() -> Status {
         let class = ("write".to_owned(), ("down".to_owned(), "refuses writes".to_owned()));
         let store = StoreStatus {
             unprobed: None,
@@ -168,7 +169,7 @@ mod tests {
             }],
             latency_ms: 12.5,
         };
-        let status = Status {
+        Status {
             data_dir: String::new(),
             version: "0".into(),
             now: Moment(0),
@@ -187,9 +188,13 @@ mod tests {
             frozen: Some(Moment(1)),
             stores: vec![store],
             counters: BTreeMap::from([("reads".to_owned(), 7)]),
-        };
+        }
+    }
+
+    #[test]
+    fn each_store_has_its_lines() {
         let mut text = String::new();
-        write(&status, &mut text).expect("a string takes everything");
+        write(&full(), &mut text).expect("a string takes everything");
         for line in [
             r#"outlast_store_up{store="b2"} 0"#,
             r#"outlast_store_standing{store="b2",class="write",standing="down"} 1"#,
@@ -207,6 +212,45 @@ mod tests {
             "outlast_ledger_snapshot_age_seconds 0.0",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+    }
+
+    fn page() -> String {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/STATUS.md");
+        std::fs::read_to_string(path).expect("the page is there")
+    }
+
+    /// Every name in backquotes of the page's tables, first column only.
+    fn told(page: &str) -> BTreeSet<String> {
+        let first = page.lines().filter_map(|line| line.strip_prefix("| ")?.split('|').next());
+        first.flat_map(|cell| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()).collect()
+    }
+
+    #[test]
+    fn the_page_names_every_metric_and_no_other() {
+        let mut text = String::new();
+        Metrics::default().write(&mut text).expect("a string takes everything");
+        write(&full(), &mut text).expect("a string takes everything");
+        let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+        let emitted: BTreeSet<String> = types.map(str::to_owned).collect();
+        assert!(emitted.len() > 30, "{emitted:?}");
+        let told: BTreeSet<String> = told(&page()).into_iter().filter(|name| name.starts_with("outlast_")).collect();
+        assert_eq!(told, emitted);
+    }
+
+    #[test]
+    fn the_page_names_every_field_of_the_status() {
+        let names = |value: &serde_json::Value| -> Vec<String> {
+            value.as_object().expect("an object").keys().cloned().collect()
+        };
+        let status = serde_json::to_value(full()).expect("plain data");
+        let mut fields = names(&status);
+        for part in [&status["spool"], &status["trash"], &status["shipping"], &status["stores"][0]] {
+            fields.extend(names(part));
+        }
+        let told = told(&page());
+        for field in fields {
+            assert!(told.contains(&field), "docs/STATUS.md does not say what {field} is");
         }
     }
 }
