@@ -1,5 +1,6 @@
 //! What can be typed, and the help that teaches it.
 
+use crate::config::{ADMIN_LISTEN_DEFAULT, S3_LISTEN_DEFAULT, parse_listen};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use std::net::SocketAddr;
@@ -74,17 +75,28 @@ Examples:
   outlast serve
   outlast serve --config /etc/outlast/outlast.toml
   outlast serve --listen 127.0.0.1:9100 --admin-listen 127.0.0.1:9101
-  RUST_LOG=outlast_engine=debug outlast serve")]
+  RUST_LOG=outlast_engine=debug outlast serve
+
+Exit codes: 0 stopped, everything closed; 2 wrong arguments or configuration;
+3 cannot start (port, lock, identity, certificate); 4 a second signal came before everything was closed")]
 pub struct ServeArgs {
     /// Listen for S3 here instead of where the configuration says; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = s3_address)]
     pub listen: Option<SocketAddr>,
     /// The same for the admin address
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = admin_address)]
     pub admin_listen: Option<SocketAddr>,
     /// Write the addresses here, as JSON, once requests are taken; the file is removed at the end
     #[arg(long, value_name = "PATH")]
     pub ready_file: Option<PathBuf>,
+}
+
+fn s3_address(text: &str) -> Result<SocketAddr, String> {
+    parse_listen(text, S3_LISTEN_DEFAULT.parse().expect("the default is an address"))
+}
+
+fn admin_address(text: &str) -> Result<SocketAddr, String> {
+    parse_listen(text, ADMIN_LISTEN_DEFAULT.parse().expect("the default is an address"))
 }
 
 /// Asks for stores in a terminal; elsewhere the flags say it all. An existing file is never overwritten without --force.

@@ -8,7 +8,7 @@ use super::typed::*;
 use super::world::World;
 use outlast_rules::{BucketName, Placement, StoreName, Undelete};
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::Range;
 
 /// Below this many bytes not even one body of 16 MiB is received whole, and everything goes through files.
@@ -292,22 +292,10 @@ fn judge_s3(raw: &RawS3, world: &World<'_>, told: &mut Mistakes) -> S3Listen {
 fn judge_address(says: &str, typed: Option<&At<String>>, usual: &str, told: &mut Mistakes) -> SocketAddr {
     let usual: SocketAddr = usual.parse().expect("the defaults are addresses");
     let Some(typed) = typed else { return usual };
-    let text = typed.value.as_str();
-    if let Ok(address) = text.parse() {
-        return address;
-    }
-    if let Some(port) = text.strip_prefix("localhost:").and_then(|port| port.parse().ok()) {
-        return SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
-    }
-    let port = text.trim_start_matches(':').parse::<u16>();
-    let help = match (text.parse::<IpAddr>(), port) {
-        (Ok(IpAddr::V6(ip)), _) => format!("add the port: \"[{ip}]:{}\"", usual.port()),
-        (Ok(ip), _) => format!("add the port: \"{ip}:{}\"", usual.port()),
-        (_, Ok(port)) => format!("add the address: \"127.0.0.1:{port}\" for this machine, \"0.0.0.0:{port}\" for all"),
-        _ => format!("write an IP address and a port: \"{usual}\""),
-    };
-    told.error(&typed.span, format!("{says} {text:?} is not an address"), help);
-    usual
+    parse_listen(&typed.value, usual).unwrap_or_else(|help| {
+        told.error(&typed.span, format!("{says} {:?} is not an address", typed.value), help);
+        usual
+    })
 }
 
 fn judge_users(raw: &[RawUser], world: &World<'_>, told: &mut Mistakes) -> Vec<User> {

@@ -1,5 +1,6 @@
 //! The configuration: raw once, typed ever after, all mistakes together.
 
+mod address;
 mod judge;
 mod load;
 mod mistake;
@@ -17,6 +18,7 @@ mod fuzz;
 #[cfg(test)]
 mod tests;
 
+pub use address::parse_listen;
 pub use load::{LoadError, Loaded, judge_text, load};
 pub use mistake::{Findings, Look, Weight};
 pub use services::is_this_machine;

@@ -1,6 +1,6 @@
 //! init, check, status and completions, as they are typed.
 
-use crate::support::{Launch, program};
+use crate::support::{Launch, free_address, program};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::net::TcpListener;
@@ -22,6 +22,10 @@ fn init_check_serve_status() {
     let again = here().args(&["--disk", "nas"]).run("init");
     assert_eq!(again.status.code(), Some(2));
     assert_eq!(fs::read_to_string(dir.path().join("outlast.toml")).expect("there"), text, "left alone");
+
+    let elsewhere = text.replace("127.0.0.1:9001", &free_address());
+    assert_ne!(elsewhere, text);
+    fs::write(dir.path().join("outlast.toml"), elsewhere).expect("written");
 
     let checked = here().args(&["--json"]).run("check");
     assert_eq!(checked.status.code(), Some(0), "{checked:?}");

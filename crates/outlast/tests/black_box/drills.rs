@@ -1,6 +1,6 @@
 //! Drills as they are typed, over three disks: clients do not notice, everybody can see it, and it ends however its command does.
 
-use crate::support::{Aws, Gateway, Launch};
+use crate::support::{Aws, Gateway, Launch, free_address};
 use crate::waiting::{until, until_ok};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
@@ -30,7 +30,10 @@ fn json(output: &Output) -> serde_json::Value {
 
 /// A gateway over three disks, and its client.
 fn house(dir: &Path) -> (Gateway, Option<Aws>) {
-    let mut text = "[user.app]\naccess_key = \"APP\"\nsecret_key = { env = \"APP_SECRET\" }\n".to_owned();
+    let mut text = format!(
+        "[admin]\nlisten = \"{}\"\n[user.app]\naccess_key = \"APP\"\nsecret_key = {{ env = \"APP_SECRET\" }}\n",
+        free_address()
+    );
     for store in ["nas", "usb", "box"] {
         fs::create_dir_all(dir.join(store)).expect("made");
         text.push_str(&format!("[store.{store}]\nkind = \"disk\"\npath = \"{store}\"\n"));

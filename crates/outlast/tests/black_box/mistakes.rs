@@ -119,6 +119,21 @@ fn a_wrong_flag_is_usage() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("--listen"), "it suggests the right one");
 }
 
+/// What the file accepts, the flag accepts; what it refuses is refused with the same help.
+#[test]
+fn an_address_is_read_alike_in_the_file_and_behind_the_flag() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let output = Launch::new(dir.path()).args(&["--listen", "9000"]).run("serve");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("add the address: \"127.0.0.1:9000\" for this machine"), "{told}");
+    let more = ["--admin-listen", "9001"];
+    let output = Launch::new(dir.path()).args(&[&["--listen", "localhost:0"][..], &more].concat()).run("serve");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("'--admin-listen") && !told.contains("'--listen"), "only the other one is refused: {told}");
+    assert_eq!(fs::read_dir(dir.path()).expect("readable").count(), 0, "nothing was begun");
+}
+
 /// Outlast makes no bucket that is named by hand: one that is not there is said by `check`, and stays away.
 #[test]
 fn a_bucket_named_by_hand_has_to_be_there() {

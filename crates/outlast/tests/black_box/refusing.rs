@@ -1,7 +1,7 @@
 //! A store that refuses: what `check` and `status` say of it, and what to do. The service is a second Outlast, which checks
 //! signatures as few imitations do.
 
-use crate::support::Launch;
+use crate::support::{Aws, Launch, free_address};
 use crate::two_disks::{self, ACCESS_KEY, SECRET_KEY};
 use crate::waiting::until_ok;
 use std::fs;
@@ -114,7 +114,7 @@ fn a_web_server_is_no_store() {
 
 #[test]
 fn nobody_listens() {
-    let free = TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address");
+    let free = free_address();
     let dir = tempfile::tempdir().expect("a folder");
     write(dir.path(), &format!("http://{free}"), ACCESS_KEY, SECRET_KEY, "");
     tells(&check(dir.path()), &["refuses connections", "help:     is the service started, and are host and port"]);
@@ -133,4 +133,24 @@ fn a_key_of_another_certificate_is_told_before_the_stores() {
         said.find("[s3] tls: key.pem: this key does not belong to the certificate in cert.pem\n    help: name the key");
     assert!(pair.is_some() && pair < said.find("\na (disk"), "{said}");
     assert!(!said.contains("UNFIT"), "the stores are well: {said}");
+}
+
+/// What somebody reads at night: one line, the store and its reason in it, and no dump beside it.
+#[test]
+fn a_write_without_quorum_is_one_line_in_the_log() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let free = free_address();
+    let off = "[defaults]\nmin_copies = 2\nspool_counts = false";
+    write(dir.path(), &format!("http://{free}"), ACCESS_KEY, SECRET_KEY, off);
+    let gateway = Launch::new(dir.path()).serve();
+    let Some(aws) = Aws::new(dir.path(), &gateway.s3, ACCESS_KEY, SECRET_KEY) else { return };
+    aws.bad(&["s3api", "create-bucket", "--bucket", "photos"]);
+    let log = gateway.log();
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("503")).collect();
+    assert!(!lines.is_empty(), "{log}");
+    for line in lines {
+        tells(line, &["\"WARN\"", "PUT photos answered 503 after ", "far", "nothing was acknowledged"]);
+        assert!(line.contains("refuses connections") || line.contains("connection refused"), "{line}");
+    }
+    assert!(!log.contains("\"ERROR\"") && !log.contains("resp"), "{log}");
 }

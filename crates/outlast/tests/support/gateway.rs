@@ -3,12 +3,19 @@
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 
 /// The program under test: OUTLAST_BIN, else the one that was built beside this test.
 pub fn program() -> PathBuf {
     std::env::var_os("OUTLAST_BIN").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_outlast")), PathBuf::from)
+}
+
+/// An address of this machine on which nobody listens now: 9001 may be that of a gateway that somebody uses.
+pub fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").to_string()
 }
 
 /// How to start it.

@@ -3,5 +3,6 @@
 mod gateway;
 mod tools;
 
-pub use gateway::{Gateway, Launch, program};
+#[allow(unused_imports, reason = "each test binary uses its own share")]
+pub use gateway::{Gateway, Launch, free_address, program};
 pub use tools::Aws;
