@@ -84,6 +84,7 @@ impl Engine {
         let told = self.ask_identity(seat).await;
         let now = self.now();
         match told {
+            Ok(Identity::Ours | Identity::Unmarked) if self.stays_short(seat).await => Canary::Failed,
             Ok(Identity::Ours | Identity::Unmarked) => {
                 let marker_ms = started.elapsed().as_millis() as u64;
                 let woken = seat.health(|health| {
@@ -136,6 +137,17 @@ impl Engine {
                 Canary::Failed
             }
         }
+    }
+
+    /// Its list was short, and what was missing is missing still, or nobody can tell.
+    async fn stays_short(&self, seat: &Arc<Seat>) -> bool {
+        if !matches!(seat.health(|health| health.condemned()), Some(Reason::Short { .. })) {
+            return false;
+        }
+        self.is_still_short(seat).await.unwrap_or_else(|error| {
+            tracing::debug!(store = %seat.name, "whether its list is short still: {error}");
+            true
+        })
     }
 
     async fn look_after(self: &Arc<Self>, seat: &Arc<Seat>, watch: &mut Watch) {

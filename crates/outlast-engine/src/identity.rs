@@ -18,7 +18,7 @@ pub(crate) const MARKER_KEY: &str = ".outlast/store.json";
 /// Ours has about 120 bytes; whatever is larger is not ours.
 const MARKER_BYTES_MAX: u64 = 4096;
 /// A first connection over half the world, with TLS and a slow disk at its end.
-const MARKER_DEADLINE: Duration = Duration::from_secs(3);
+pub(crate) const MARKER_DEADLINE: Duration = Duration::from_secs(3);
 /// A bucket call may make folders or wait for a provider's control plane.
 pub(crate) const BUCKET_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -100,7 +100,7 @@ impl Engine {
             match told {
                 Ok(Identity::Foreign(words)) => return Err(StartError::Identity(words)),
                 Ok(Identity::Emptied) => self.condemn(seat, Reason::Emptied).await,
-                Ok(Identity::Ours | Identity::Unmarked) => {}
+                Ok(Identity::Ours | Identity::Unmarked) => self.remember_short(seat).await?,
                 Err(NotTold::Ledger(error)) => return Err(error.into()),
                 Err(NotTold::Store(error)) => {
                     seat.remember(&error);
@@ -140,7 +140,8 @@ impl Engine {
         }
     }
 
-    /// An emptied store is taken for what it is: everything that it held is owed to it, then it is marked and tried again.
+    /// An emptied store, or one whose list is short, is taken for what it is: everything that it held is owed to it, then it is marked
+    /// and tried again.
     ///
     /// # Errors
     /// It is not empty of us, belongs to somebody else, or does not answer; nothing was changed then.
@@ -148,13 +149,18 @@ impl Engine {
         let seat = self.seat(name).cloned().ok_or_else(|| AcceptError::Unknown(name.clone()))?;
         let _lane = seat.identity_lane.lock().await;
         self.settle_home(&seat).await?;
-        if let Some(marker) = self.read_marker(&seat).await.map_err(NotTold::Store)? {
-            return match self.judge_marker(&seat, marker).await? {
-                Identity::Foreign(words) => Err(AcceptError::Foreign(words)),
-                _ => Err(AcceptError::IsItself(name.clone())),
-            };
+        let is_short = matches!(seat.health(|health| health.condemned()), Some(Reason::Short { .. }));
+        let marker = self.read_marker(&seat).await.map_err(NotTold::Store)?;
+        let is_marked = marker.is_some();
+        if let Some(marker) = marker {
+            match self.judge_marker(&seat, marker).await? {
+                Identity::Foreign(words) => return Err(AcceptError::Foreign(words)),
+                _ if !is_short => return Err(AcceptError::IsItself(name.clone())),
+                _ => {}
+            }
         }
-        self.ledger.commit(vec![Change::OweEverything { store: name.clone(), now: self.now() }]).await?;
+        let owed = Change::OweEverything { store: name.clone(), now: self.now() };
+        self.ledger.commit(vec![owed, self.forget_short(name)]).await?;
         // What stands at its place now may be another kind of store: what it honours is found out before it is called.
         self.make_missing_buckets(&seat).await?;
         for bucket in self.serving_buckets() {
@@ -162,8 +168,10 @@ impl Engine {
                 self.probe_anew(&seat, &seat.names.native(&bucket.name)).await.map_err(NotTold::Store)?;
             }
         }
-        self.mark_anew(&seat).await?;
-        self.note("accepted", format!("{name}: taken as empty; everything that it held is owed to it")).await;
+        if !is_marked {
+            self.mark_anew(&seat).await?;
+        }
+        self.note("accepted", format!("{name}: taken as it is; everything that it held is owed to it")).await;
         let now = self.now();
         seat.health(|health| health.absolve(now));
         seat.alarm.notify_one();

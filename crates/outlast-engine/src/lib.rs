@@ -21,6 +21,7 @@ mod lanes;
 mod owed;
 mod settings;
 mod shipping;
+mod short_list;
 mod signing;
 mod spool;
 mod unknown;

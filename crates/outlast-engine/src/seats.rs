@@ -360,7 +360,7 @@ impl Seat {
     /// A store whose identity is not proven is neither filled nor read (protocol.md 6): the call is not sent, and tells nothing.
     pub fn is_itself(&self, what: &str) -> Answer<()> {
         match self.health(|health| health.condemned()) {
-            None | Some(Reason::BytesDiffer) => Ok(()),
+            None | Some(Reason::BytesDiffer | Reason::Short { .. }) => Ok(()),
             Some(reason) => Err(StoreError {
                 fault: Fault::Identity,
                 applied: Applied::NotSent,

@@ -4,12 +4,13 @@ mod support;
 
 use outlast_engine::*;
 use outlast_ledger::{Durability, Embedded, Ledger, Mode};
-use outlast_store::{At, MemoryTraits, Store};
+use outlast_store::{At, Body, MemoryTraits, PutSpec, Store};
 use std::sync::Arc;
 use std::time::Duration;
 use support::{START, World, bucket, bytes, name};
 
 const HOUR: Duration = Duration::from_secs(3600);
+const OBJECTS: u8 = 200;
 
 /// A copy is lost behind our back. The gateway never runs for a whole day, and finds it all the same.
 #[tokio::test(start_paused = true)]
@@ -52,4 +53,118 @@ async fn its_date_goes_with_the_bucket() {
     assert_eq!(world.ledger.buckets().await.unwrap(), []);
     assert_eq!(world.ledger.fact(date).await.unwrap(), None);
     world.engine.stop().await;
+}
+
+/// Holds 200 objects on each of three stores; the last store loses these many of them.
+async fn short_by(lost: usize) -> World {
+    let world = World::new(&[MemoryTraits::B; 3]).await;
+    world.engine.identify().await.unwrap();
+    for i in 0..OBJECTS {
+        world.put(&format!("k{i:03}"), &bytes(100, i)).await.unwrap();
+    }
+    world.engine.start_workers();
+    world.settle().await;
+    assert_eq!(world.on_store(2).await.len(), usize::from(OBJECTS));
+    for i in 0..lost {
+        world.stores[2].lose(&At::new("photos", format!("k{:03}", i)));
+    }
+    world
+}
+
+async fn told(world: &World, store: usize) -> (String, String) {
+    let store = world.engine.status().await.stores.swap_remove(store);
+    (store.standing, store.reason)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_is_a_little_short_is_mended_key_by_key() {
+    let world = short_by(99).await;
+    let found = world.engine.scrub(&name(2), &bucket()).await.unwrap();
+    assert_eq!((found.missing, found.is_short), (99, false), "{found:?}");
+    world.settle().await;
+    assert_eq!(world.on_store(2).await.len(), usize::from(OBJECTS));
+    assert_eq!(told(&world, 2).await.0, "up");
+    world.engine.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_is_suddenly_short_is_not_filled_until_it_is_accepted() {
+    let world = short_by(120).await;
+    let found = world.engine.scrub(&name(2), &bucket()).await.unwrap();
+    assert_eq!((found.missing, found.is_short), (120, true), "{found:?}");
+    tokio::time::sleep(30 * HOUR).await;
+    let (standing, reason) = told(&world, 2).await;
+    assert_eq!(standing, "down");
+    assert!(reason.starts_with("its list is suddenly short: 120 of 200 objects"), "{reason}");
+    assert_eq!(world.on_store(2).await.len(), 80, "nothing was filled, and nothing removed elsewhere");
+    for i in 0..OBJECTS {
+        assert_eq!(world.get(&format!("k{i:03}")).await.unwrap(), bytes(100, i));
+    }
+    world.put("later", b"later").await.unwrap();
+    assert_eq!(world.on_store(2).await.len(), 80);
+
+    world.engine.accept_store(&name(2)).await.unwrap();
+    tokio::time::sleep(HOUR).await;
+    world.settle().await;
+    assert_eq!(world.on_store(2).await, world.on_store(0).await);
+    assert_eq!((told(&world, 2).await.0, world.on_store(2).await.len()), ("up".to_owned(), 201));
+    assert_eq!(world.ledger.fact("store.s2.short").await.unwrap(), None);
+    world.engine.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_is_whole_again_is_believed_again() {
+    let world = World::new(&[MemoryTraits::B; 3]).await;
+    world.engine.identify().await.unwrap();
+    for i in 0..OBJECTS {
+        world.put(&format!("k{i:03}"), &bytes(100, i)).await.unwrap();
+    }
+    world.engine.start_workers();
+    world.settle().await;
+    // Half of it is on a disk that is not mounted.
+    let mut away = Vec::new();
+    for i in (0..OBJECTS).step_by(2) {
+        let at = At::new("photos", format!("k{i:03}"));
+        let found = world.stores[2].head(&at, None).await.unwrap();
+        away.push((at.clone(), found.dress, bytes(100, i)));
+        world.stores[2].lose(&at);
+    }
+    assert!(world.engine.scrub(&name(2), &bucket()).await.unwrap().is_short);
+    tokio::time::sleep(HOUR).await;
+    assert_eq!(told(&world, 2).await.0, "down");
+    for (at, dress, body) in away {
+        let spec = PutSpec { dress, ..PutSpec::default() };
+        world.stores[2].put(&at, &spec, Body::Whole(body.into())).await.unwrap();
+    }
+    tokio::time::sleep(HOUR).await;
+    world.settle().await;
+    assert_eq!(told(&world, 2).await, ("up".to_owned(), String::new()));
+    let found = world.engine.scrub(&name(2), &bucket()).await.unwrap();
+    assert_eq!((found.alike, found.missing), (200, 0), "{found:?}");
+    world.engine.stop().await;
+}
+
+/// What an earlier process found holds for the next one.
+#[tokio::test(start_paused = true)]
+async fn a_restart_does_not_forget_that_a_list_is_short() {
+    let world = short_by(120).await;
+    assert!(world.engine.scrub(&name(2), &bucket()).await.unwrap().is_short);
+    world.engine.stop().await;
+    let setup = |store: &Arc<outlast_store::MemoryStore>| StoreSetup {
+        store: store.clone() as Arc<dyn Store>,
+        names: NativeNames::default(),
+        settle_ms: 900_000,
+        read_cost: 0.0,
+    };
+    let setups = world.stores.iter().enumerate().map(|(i, store)| (name(i), setup(store))).collect();
+    let clock = Arc::new(TokioClock::new(START.plus_ms(3_600_000)));
+    let ledger = Arc::new(Embedded::open_with(world.dir.path(), Mode::Inline, Durability::Process).unwrap());
+    let engine = Engine::open(world.settings.clone(), clock, ledger, setups).await.unwrap();
+    engine.identify().await.unwrap();
+    engine.start_workers();
+    tokio::time::sleep(30 * HOUR).await;
+    let short = engine.status().await.stores.swap_remove(2);
+    assert!(short.reason.starts_with("its list is suddenly short"), "{short:?}");
+    assert_eq!(world.on_store(2).await.len(), 80);
+    engine.stop().await;
 }

@@ -29,6 +29,7 @@ mod rebuild;
 mod records;
 mod resolve;
 mod safe;
+mod short;
 mod silence;
 mod stamp;
 mod standing;
@@ -68,6 +69,7 @@ pub use rebuild::{
 pub use records::is_record_over;
 pub use resolve::{Known, Resolution, StoreView, resolve};
 pub use safe::{Leaves, closed_by, is_safe};
+pub use short::{SHORT_MIN, SHORT_SHARE, is_suddenly_short};
 pub use silence::Silence;
 pub use stamp::{Stamp, StampError, name_hash};
 pub use standing::{Classes, OpClass, Standing};

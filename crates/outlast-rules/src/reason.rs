@@ -18,6 +18,8 @@ pub enum Reason {
     BytesDiffer,
     /// The identity marker is gone where the ledger has copies.
     Emptied,
+    /// Its marker is there, and much of what it is known to hold is not in its list.
+    Short { missing: u64, of: u64 },
     /// The identity marker is that of another installation or of another store.
     Foreign,
     /// Every store beyond the network failed at once: the fault is on this side.
@@ -35,6 +37,10 @@ impl fmt::Display for Reason {
             Reason::BytesDiffer => f.write_str("corrupting: bytes came back other than they were written"),
             Reason::Emptied => f.write_str(
                 "emptied or not mounted: its identity marker is missing, though it should hold copies; mount it, or give it up with: outlast store accept",
+            ),
+            Reason::Short { missing, of } => write!(
+                f,
+                "its list is suddenly short: {missing} of {of} objects that it should hold are not there; bring them back, or give them up with: outlast store accept"
             ),
             Reason::Foreign => f.write_str("wrong store: its identity marker is another installation's or another store's"),
             Reason::OurNetwork => f.write_str("our own network: every store beyond it failed at once"),

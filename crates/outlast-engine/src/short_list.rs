@@ -1,0 +1,83 @@
+//! A store whose list is suddenly short may be half mounted, or be another one with our marker: it is not mended copy by copy, and
+//! nothing is written there, until what is missing is back or somebody has looked.
+
+use crate::engine::Engine;
+use crate::identity::{MARKER_DEADLINE, NotTold, fact};
+use crate::seats::Seat;
+use outlast_ledger::{Change, LedgerError};
+use outlast_rules::{BucketName, Key, Reason, StoreName};
+use outlast_store::Fault;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// What was found, kept in the ledger: a restart changes nothing about it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ShortList {
+    pub bucket: BucketName,
+    pub missing: u64,
+    pub of: u64,
+    /// Some of the missing ones, from all over the list; when these are back, so are the others.
+    pub samples: Vec<Key>,
+}
+
+impl ShortList {
+    fn reason(&self) -> Reason {
+        Reason::Short { missing: self.missing, of: self.of }
+    }
+}
+
+fn short_fact(store: &StoreName) -> String {
+    fact(store, "short")
+}
+
+impl Engine {
+    /// What ends it, beside what was done about it.
+    pub(crate) fn forget_short(&self, store: &StoreName) -> Change {
+        Change::DropFact { name: short_fact(store) }
+    }
+
+    /// Down from now on, whatever it answers.
+    pub(crate) async fn condemn_short(&self, seat: &Arc<Seat>, found: &ShortList) -> Result<(), LedgerError> {
+        let value = serde_json::to_string(found).expect("plain data");
+        self.ledger.commit(vec![Change::SetFact { name: short_fact(&seat.name), value }]).await?;
+        tracing::error!(store = %seat.name, bucket = %found.bucket, "{}", found.reason());
+        self.condemn(seat, found.reason()).await;
+        Ok(())
+    }
+
+    /// At the start: what an earlier process found.
+    pub(crate) async fn remember_short(&self, seat: &Arc<Seat>) -> Result<(), LedgerError> {
+        if let Some(found) = self.short_list(seat).await? {
+            self.condemn(seat, found.reason()).await;
+        }
+        Ok(())
+    }
+
+    async fn short_list(&self, seat: &Seat) -> Result<Option<ShortList>, LedgerError> {
+        let kept = self.ledger.fact(&short_fact(&seat.name)).await?;
+        Ok(kept.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    /// The samples are looked at again. All there: the store is what it was, and its list is compared anew.
+    pub(crate) async fn is_still_short(&self, seat: &Arc<Seat>) -> Result<bool, NotTold> {
+        let Some(found) = self.short_list(seat).await? else { return Ok(false) };
+        for key in &found.samples {
+            // Deleted or written anew meanwhile: no longer expected there.
+            let entry = self.ledger.key_state(&found.bucket, key).await?.entry;
+            if !entry.is_some_and(|entry| entry.is_object() && entry.holders.contains_key(&seat.name)) {
+                continue;
+            }
+            let at = seat.at(&found.bucket, key);
+            let what = format!("head {}/{key}", found.bucket);
+            match seat.in_time(&what, MARKER_DEADLINE, seat.store.head(&at, None)).await {
+                Ok(_) => {}
+                Err(error) if matches!(error.fault, Fault::NoKey | Fault::NoBucket) => return Ok(true),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let due = self.is_to_be_scrubbed(&seat.name, &found.bucket);
+        self.ledger.commit(vec![self.forget_short(&seat.name), due]).await?;
+        self.note("standing", format!("{}: what was missing from its list is back", seat.name)).await;
+        Ok(false)
+    }
+}
