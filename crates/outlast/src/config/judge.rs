@@ -1,5 +1,6 @@
 //! Raw to typed: everything that needs more than one value to be judged, and the defaults.
 
+use super::address::parse_listen;
 use super::mistake::{At, Mistakes};
 use super::raw::{Raw, RawLedger, RawLog, RawPlacement, RawS3, RawTimeouts, RawUser};
 use super::section::did_you_mean;
