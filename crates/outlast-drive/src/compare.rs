@@ -10,6 +10,25 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+/// What all comparisons of a run together found right, so that a run that compared nothing is not taken for a good one.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub times: u32,
+    pub present: u64,
+    /// Deleted, or never there: no store and no listing has them.
+    pub absent: u64,
+}
+
+impl Seen {
+    /// One comparison that found everything right.
+    pub fn add(&mut self, truths: &BTreeMap<String, Truth>) {
+        let absent = truths.values().filter(|truth| **truth == Truth::Absent).count();
+        self.times += 1;
+        self.absent += absent as u64;
+        self.present += (truths.len() - absent) as u64;
+    }
+}
+
 /// What the gateway says of every key that was ever written; the keys stay so.
 ///
 /// # Errors

@@ -65,6 +65,28 @@ impl Launch {
     pub async fn start(&self) -> Result<Gateway, String> {
         self.spawn()?.ready().await
     }
+
+    /// The command of this program that reads every byte of every copy of this bucket and holds it against the ledger, as its
+    /// user runs it beside the gateway.
+    ///
+    /// # Errors
+    /// It does not end with 0: all that it said.
+    pub async fn verify_deep(&self, bucket: &str) -> Result<(), String> {
+        let mut command = Command::new(&self.program);
+        command
+            .current_dir(&self.dir)
+            .args(["verify", bucket, "--deep"])
+            .env_remove("OUTLAST_CONFIG")
+            .envs(self.envs.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null());
+        let ended = tokio::task::spawn_blocking(move || command.output()).await.map_err(|error| error.to_string())?;
+        let output = ended.map_err(|error| format!("{} cannot be started: {error}", self.program.display()))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let (said, why) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        Err(format!("`verify {bucket} --deep` ended with {}:\n{said}{why}", output.status))
+    }
 }
 
 /// Not ready yet. Dropped, it is killed.

@@ -1,6 +1,7 @@
 //! What a run is asked to do, what it did, and how to see a broken promise again.
 
 use crate::asking::Counts;
+use crate::compare::Seen;
 use crate::world::World;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -47,12 +48,15 @@ pub struct Tally {
     pub refused: u64,
     /// What was done to the gateway and its stores, kills included.
     pub blows: u32,
-    /// Of the rounds, how many ended with a deep comparison.
+    /// Of the rounds, how many ended with a deep comparison: ours, and the product's own `verify --deep`.
     pub compared: u32,
+    /// Keys that all comparisons together found as they were acknowledged: with the bytes of a write, and deleted.
+    pub present: u64,
+    pub absent: u64,
 }
 
 impl Tally {
-    pub(crate) fn of(done: &Counts) -> Tally {
+    pub(crate) fn of(done: &Counts, seen: &Seen) -> Tally {
         let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
         Tally {
             writes: of(&done.writes),
@@ -61,6 +65,9 @@ impl Tally {
             reads: of(&done.reads),
             unanswered: of(&done.unanswered),
             refused: of(&done.refused),
+            compared: seen.times,
+            present: seen.present,
+            absent: seen.absent,
             ..Tally::default()
         }
     }
@@ -68,11 +75,13 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Tally { kills, writes, deletes, uploads, reads, unanswered, refused, blows, compared } = self;
+        let Tally { kills, writes, deletes, uploads, reads, unanswered, refused, blows, compared, present, absent } =
+            self;
         write!(
             f,
             "{kills} kills, {writes} writes, {uploads} multipart uploads, {deletes} deletes, {reads} checked reads, \
-             {unanswered} writes without an answer, {compared} deep comparisons"
+             {unanswered} writes without an answer, {compared} deep comparisons: {present} objects right, {absent} keys \
+             absent"
         )?;
         if *blows > 0 { write!(f, ", {blows} blows, {refused} requests refused meanwhile") } else { Ok(()) }
     }

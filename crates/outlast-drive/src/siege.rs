@@ -4,7 +4,7 @@
 use crate::asking::{BUCKET, Shared};
 use crate::blows::Blow;
 use crate::client::Connection;
-use crate::compare;
+use crate::compare::{self, Seen};
 use crate::crew::Crew;
 use crate::gateway::Gateway;
 use crate::ground::Ground;
@@ -54,7 +54,7 @@ struct Siege<'a> {
     chance: SmallRng,
     kills: u32,
     blows: u32,
-    compared: u32,
+    seen: Seen,
 }
 
 impl<'a> Siege<'a> {
@@ -75,7 +75,7 @@ impl<'a> Siege<'a> {
             ground,
             kills: 0,
             blows: 0,
-            compared: 0,
+            seen: Seen::default(),
         })
     }
 
@@ -158,14 +158,20 @@ impl<'a> Siege<'a> {
             let mut connection = Connection::new(&peer.address, &peer.account);
             wrong.extend(compare::plain_objects(name, &mut connection, &truths).await);
         }
-        // All is well, so a write is taken.
+        if let Err(why) = self.ground.launch.verify_deep(BUCKET).await {
+            wrong.push(why);
+        }
+        // All is well, so a write is taken; the last of all, for it leaves debts for a moment.
         let written = self.crew.workers[0].write_one().await;
         wrong.extend(written.err().map(|stop| format!("a write after all is well: {stop:?}")));
-        self.compared += 1;
-        if wrong.is_empty() { Ok(caught_up_ms) } else { Err(wrong) }
+        if !wrong.is_empty() {
+            return Err(wrong);
+        }
+        self.seen.add(&truths);
+        Ok(caught_up_ms)
     }
 
     fn tally(&self) -> Tally {
-        Tally { kills: self.kills, blows: self.blows, compared: self.compared, ..Tally::of(&self.crew.shared.done) }
+        Tally { kills: self.kills, blows: self.blows, ..Tally::of(&self.crew.shared.done, &self.seen) }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::asking::{BUCKET, Shared};
 use crate::client::{Account, Connection};
-use crate::compare;
+use crate::compare::{self, Seen};
 use crate::crew::Crew;
 use crate::gateway::Gateway;
 use crate::plan::{Broken, Plan, Tally};
@@ -52,7 +52,7 @@ struct Run<'a> {
     chance: SmallRng,
     gateway: Option<Gateway>,
     kills: u32,
-    compared: u32,
+    seen: Seen,
 }
 
 impl<'a> Run<'a> {
@@ -69,7 +69,7 @@ impl<'a> Run<'a> {
             gateway: Some(gateway),
             stage,
             kills: 0,
-            compared: 0,
+            seen: Seen::default(),
         })
     }
 
@@ -127,11 +127,15 @@ impl<'a> Run<'a> {
         let stores = self.stage.stores.iter();
         let wrong: Vec<String> =
             stores.flat_map(|(name, folder)| compare::plain_files(name, &folder.join(BUCKET), &truths)).collect();
-        self.compared += 1;
-        if wrong.is_empty() { Ok(caught_up_ms) } else { Err(wrong) }
+        if !wrong.is_empty() {
+            return Err(wrong);
+        }
+        self.stage.launch.verify_deep(BUCKET).await.map_err(|why| vec![why])?;
+        self.seen.add(&truths);
+        Ok(caught_up_ms)
     }
 
     fn tally(&self) -> Tally {
-        Tally { kills: self.kills, compared: self.compared, ..Tally::of(&self.crew.shared.done) }
+        Tally { kills: self.kills, ..Tally::of(&self.crew.shared.done, &self.seen) }
     }
 }
