@@ -7,6 +7,7 @@ mod waiting;
 
 mod adopting;
 mod commands;
+mod damaged;
 mod drills;
 mod ejecting;
 mod encrypted;
