@@ -106,6 +106,7 @@ pub(crate) fn judge(
     key: &Key,
     entry: &Entry,
     before: &KeyState,
+    store: &StoreName,
     found: Answer<Found>,
 ) -> Answer<There> {
     let found = match found {
@@ -121,15 +122,20 @@ pub(crate) fn judge(
             _ => There::Older(found),
         },
         Some(_) => There::Foreign(found),
-        None if is_known_without_stamp(entry, before, &found) => There::Older(found),
+        None if is_known_without_stamp(entry, before, store, &found) => There::Older(found),
         None => There::Foreign(found),
     })
 }
 
-/// Adopted copies never had a stamp, stripped ones lost it: both are known by size, and by pin or MD5.
-fn is_known_without_stamp(entry: &Entry, before: &KeyState, found: &Found) -> bool {
+/// Adopted copies never had a stamp, stripped ones lost it: both are known by size, and by pin or MD5. What was deleted or
+/// overwritten meanwhile is known by the pin of our last write that was seen there.
+fn is_known_without_stamp(entry: &Entry, before: &KeyState, store: &StoreName, found: &Found) -> bool {
     if broken(Mutant::StrippedIsForeign) {
         return false;
+    }
+    let ours = before.seen.get(store).filter(|seen| seen.write.is_some()).and_then(|seen| seen.pin.as_ref());
+    if ours.is_some_and(|pin| pin.etag == found.pin.etag) {
+        return true;
     }
     let candidates = before.entry.iter().chain(before.intents.iter().map(|intent| &intent.entry)).chain([entry]);
     candidates.into_iter().any(|known| {
@@ -256,7 +262,7 @@ impl Call {
             Some(found) => found,
             None => self.seat.look(&self.bucket, &self.key).await,
         };
-        let there = match judge(&self.bucket, &self.key, &self.entry, &self.before, found) {
+        let there = match judge(&self.bucket, &self.key, &self.entry, &self.before, &self.seat.name, found) {
             Ok(there) => there,
             Err(error) => {
                 // No commit call was sent: whatever HEAD's own outcome was, nothing of this write can apply.
@@ -408,4 +414,53 @@ pub(crate) fn foretold(seat: &Seat, bucket: &BucketName, load: &Load) -> Option<
 
 pub(crate) fn leaves(foretold: &Option<String>) -> Leaves<'_> {
     foretold.as_deref().map_or(Leaves::Unforetold, Leaves::Etag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use outlast_rules::{EntryKind, Head, Layout, Moment, Seq, WriteId};
+    use std::collections::BTreeMap;
+
+    fn pin(etag: &str) -> Pin {
+        Pin { etag: etag.into(), version: None }
+    }
+
+    /// What the store was last seen to hold of ours is known without its stamp though the key is deleted or has another entry by
+    /// now; what nobody of us was seen to leave there is somebody else's.
+    #[test]
+    fn a_copy_that_lost_its_stamp_is_known_after_its_entry_has_gone() {
+        let (bucket, key) = (BucketName::parse("photos").unwrap(), Key::parse("k").unwrap());
+        let store = |name: &str| StoreName::parse(name).unwrap();
+        let tombstone = Entry {
+            write: WriteId(2),
+            seq: Seq(2),
+            kind: EntryKind::Tombstone,
+            size: 0,
+            etag: String::new(),
+            modified: Moment(0),
+            head: Head::default(),
+            layout: Layout::Whole,
+            checksums: vec![],
+            holders: BTreeMap::new(),
+            adopted_from: None,
+            predecessors: vec![],
+            record: None,
+        };
+        let ours = Seen { write: Some(WriteId(1)), pin: Some(pin("ours")) };
+        let theirs = Seen { write: None, pin: Some(pin("theirs")) };
+        let before = KeyState {
+            entry: Some(tombstone.clone()),
+            seen: BTreeMap::from([(store("s0"), ours), (store("s1"), theirs)]),
+            ..KeyState::default()
+        };
+        let lies = |on: &str, etag: &str| {
+            let found = Found { pin: pin(etag), size: 3, dress: Dress::default(), modified: None };
+            judge(&bucket, &key, &tombstone, &before, &store(on), Ok(found)).unwrap()
+        };
+        assert!(matches!(lies("s0", "ours"), There::Older(_)));
+        assert!(matches!(lies("s0", "another"), There::Foreign(_)));
+        assert!(matches!(lies("s1", "theirs"), There::Foreign(_)), "it had no stamp of ours then either");
+        assert!(matches!(lies("s2", "ours"), There::Foreign(_)), "seen on another store");
+    }
 }

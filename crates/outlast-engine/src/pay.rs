@@ -268,7 +268,7 @@ impl Engine {
             Err(error) => return Ok(Paid::Later { why: error.to_string(), fault: Some(error.fault) }),
         };
         let ghost = entry.clone().unwrap_or_else(|| ghost(debt));
-        let there = judge(bucket, key, &ghost, &state, Ok(found.clone()));
+        let there = judge(bucket, key, &ghost, &state, &seat.name, Ok(found.clone()));
         let foreign = matches!(there, Ok(There::Foreign(_)));
         if foreign
             && broken(Mutant::ForeignClosesBucket)

@@ -187,7 +187,7 @@ impl Engine {
             marks(),
         ) && !is_out;
         let old = state.object();
-        match judge(bucket, key, &intent.entry, state, found) {
+        match judge(bucket, key, &intent.entry, state, &seat.name, found) {
             Err(_) => (StoreView::Silent, None, false),
             Ok(There::Ours(found)) if !self.is_other_md5(bucket, &intent.entry, &seat.name, &found.pin.etag) => {
                 let safe = is_safe(powers, write, Leaves::Etag(&found.pin.etag), marks()) && seat.is_fit(bucket);
