@@ -380,6 +380,8 @@ pub struct StoreStatus {
     pub probed: Option<Moment>,
     /// Why the last probe came to nothing, if it did.
     pub unprobed: Option<String>,
+    /// Why its copies count for nothing, though it gets them; None: they count.
+    pub unfit: Option<String>,
     pub owed_objects: u64,
     pub owed_bytes: u64,
     /// Age of the oldest debt.

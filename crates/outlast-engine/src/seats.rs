@@ -194,6 +194,12 @@ impl Seat {
         probes.get(&self.names.native(bucket)).is_none_or(|(report, _)| fit(report))
     }
 
+    /// Why copies in some bucket of it do not count as places; None: they do, or nobody knows yet.
+    pub fn unfit(&self) -> Option<String> {
+        let probes = self.probes.read().expect("no code panics while it holds the probes");
+        probes.values().find_map(|(report, _)| report.fit_as_place().err())
+    }
+
     /// Can it tell this key from every other? One that drops leading slashes would put `/a` on top of `a`.
     pub fn can_hold(&self, bucket: &BucketName, key: &Key) -> bool {
         let drops = || self.probe_of(&self.names.native(bucket)).is_some_and(|probe| probe.drops_slashes == Some(true));

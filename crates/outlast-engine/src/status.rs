@@ -146,6 +146,7 @@ impl Engine {
             grade: probe.map_or("not probed".to_owned(), |(grades, _)| grade_words(grades)),
             probed: probe.map(|(_, at)| at),
             unprobed: seat.unprobed(),
+            unfit: seat.unfit(),
             owed_objects: owed.objects,
             owed_bytes: owed.bytes,
             lag_ms: owed.oldest.map_or(0, |oldest| now.since_ms(oldest)),

@@ -142,6 +142,7 @@ mod tests {
         let class = ("write".to_owned(), ("down".to_owned(), "refuses writes".to_owned()));
         let store = StoreStatus {
             unprobed: None,
+            unfit: None,
             name: "b2".into(),
             place: "eu".into(),
             kind: "s3".into(),

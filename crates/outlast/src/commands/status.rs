@@ -81,6 +81,8 @@ struct ToldStore {
     probed: Option<u64>,
     #[serde(default)]
     unprobed: Option<String>,
+    #[serde(default)]
+    unfit: Option<String>,
     owed_objects: u64,
     owed_bytes: u64,
     lag_ms: u64,
@@ -195,11 +197,6 @@ fn render(told: &Told, colours: bool) -> String {
         out.extend(store.said.iter().map(|said| format!("    it said: {said}\n")));
         out.extend(store.help.iter().map(|help| format!("    help: {help}\n")));
     }
-    for store in told.stores.iter().filter(|store| store.probed.is_none()) {
-        if let Some(why) = &store.unprobed {
-            out.push_str(&format!("{}: not probed yet, tried again every minute: {why}\n", store.name));
-        }
-    }
     out.push_str(&probed_words(told));
     for store in &told.stores {
         match store.leaving.as_deref() {
@@ -249,14 +246,28 @@ fn render(told: &Told, colours: bool) -> String {
     out
 }
 
-/// How old the grades are.
+/// What the probes found, and how old the grades are.
 fn probed_words(told: &Told) -> String {
+    let mut out = String::new();
+    for store in told.stores.iter().filter(|store| store.probed.is_none()) {
+        if let Some(why) = &store.unprobed {
+            out.push_str(&format!("{}: not probed yet, tried again every minute: {why}\n", store.name));
+        }
+    }
+    for store in &told.stores {
+        if let Some(why) = &store.unfit {
+            out.push_str(&format!("{}: UNFIT, it gets copies and none of them counts: {why}\n", store.name));
+        }
+    }
     let ago = |store: &ToldStore| {
         let at = store.probed?;
         Some(format!("{} {} ago", store.name, duration_text(told.now.saturating_sub(at))))
     };
     let probed: Vec<String> = told.stores.iter().filter_map(ago).collect();
-    if probed.is_empty() { String::new() } else { format!("grades probed: {}\n", probed.join(", ")) }
+    if !probed.is_empty() {
+        out.push_str(&format!("grades probed: {}\n", probed.join(", ")));
+    }
+    out
 }
 
 /// What a rebuild would find of the ledger, should its disk be gone now.
@@ -320,7 +331,8 @@ mod tests {
             "stores": [
                 {"name": "b2", "place": "s3 https://b2", "kind": "s3", "standing": "down", "reason": "connection refused",
                  "said": "get h/k on b2: 1.2.3.4:443 refuses connections after 0.0 s", "help": "is the service started?",
-                 "since": 940000, "grade": "A", "probed": 700000, "owed_objects": 1204, "owed_bytes": 1536, "lag_ms": 59000,
+                 "since": 940000, "grade": "A", "probed": 700000, "unfit": "it does not keep metadata",
+                 "owed_objects": 1204, "owed_bytes": 1536, "lag_ms": 59000,
                  "arrival": 1090000, "marks": 0, "leaving": "draining", "latency_ms": 0.0,
                  "faults": [{"id": "1", "store": "b2", "what": "hang on writes", "since": 940000, "left_ms": 12000}]},
                 {"name": "nas", "place": "disk /srv", "kind": "disk", "standing": "up", "reason": "",
@@ -342,6 +354,7 @@ mod tests {
                 "it said: get h/k on b2: 1.2.3.4:443 refuses connections after 0.0 s",
                 "help: is the service started?",
                 "nas: not probed yet, tried again every minute: copy: NoSuchKey",
+                "b2: UNFIT, it gets copies and none of them counts: it does not keep metadata",
                 "grades probed: b2 5m ago",
                 "b2: draining, it gets no new copies",
                 "DRILL on b2: hang on writes; ends in 12s unless renewed, at once by: outlast fault end",
