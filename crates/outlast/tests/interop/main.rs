@@ -19,6 +19,7 @@ mod waiting;
 
 mod azure;
 mod faults;
+mod forgetful;
 mod gcs;
 mod racers;
 mod rebuild;
