@@ -1,6 +1,7 @@
 //! A folder of somebody's files becomes a bucket, though the gateway is killed in the middle of it.
 
-use crate::support::{Gateway, Launch};
+use crate::support::{Aws, Gateway, Launch};
+use crate::two_disks::{self, ACCESS_KEY, SECRET_KEY};
 use rustix::process::Signal;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -127,4 +128,65 @@ fn two_disks_that_hold_it_already_are_taken_over_together() {
     let bodies: Vec<String> =
         conflicts.flatten().map(|one| fs::read_to_string(one.path().join("changed.txt")).expect("its bytes")).collect();
     assert_eq!(bodies, ["as it was no"], "nothing is lost");
+}
+
+/// What is asked of a bucket that was found full and not adopted yet: a 503 that says what to do, and never a 404 that a client
+/// would take for an empty place.
+fn is_refused_in_words(aws: &Aws) {
+    let of = |call: &'static str, more: &[&'static str]| [&["s3api", call, "--bucket", "photos"], more].concat();
+    let key = ["--key", "a/1.txt"];
+    for call in [
+        of("list-objects-v2", &[]),
+        of("list-objects", &[]),
+        of("get-object", &[key[0], key[1], "back"]),
+        of("get-object", &["--key", "nobody-has-it", "back"]),
+        of("put-object", &[key[0], key[1], "--body", "new.txt"]),
+        of("put-object", &["--key", "nobody-has-it", "--body", "new.txt"]),
+        of("delete-object", &key),
+        of("create-multipart-upload", &key),
+        of("create-bucket", &[]),
+        of("delete-bucket", &[]),
+    ] {
+        let said = aws.bad(&call);
+        let words = "the bucket photos was found with objects on a and is not served before it is adopted: outlast adopt photos --from a";
+        assert!(said.contains("ServiceUnavailable") && said.contains(words), "{call:?}: {said}");
+    }
+    // A HEAD has no words.
+    for call in [of("head-bucket", &[]), of("head-object", &key), of("head-object", &["--key", "nobody-has-it"])] {
+        let said = aws.bad(&call);
+        assert!(said.contains("(503)"), "{call:?}: {said}");
+    }
+}
+
+#[test]
+fn a_found_bucket_is_no_empty_place_until_it_is_adopted() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let here = dir.path();
+    two_disks::write(here, "", "");
+    fs::create_dir_all(here.join("a/photos/a")).expect("made");
+    fs::write(here.join("a/photos/a/1.txt"), "somebody's").expect("written");
+    fs::write(here.join("new.txt"), "new").expect("written");
+    let gateway = Launch::new(here).serve();
+    let Some(aws) = Aws::new(here, &gateway.s3, ACCESS_KEY, SECRET_KEY) else { return };
+    is_refused_in_words(&aws);
+    // Found while it was to be made, it is remembered.
+    assert_eq!(gateway.end(Signal::TERM).0.code(), Some(0));
+    let gateway = Launch::new(here).serve();
+    let aws = Aws::new(here, &gateway.s3, ACCESS_KEY, SECRET_KEY).expect("it was there before");
+    is_refused_in_words(&aws);
+    aws.good(&["s3", "mb", "s3://another"]);
+    assert_eq!(fs::read_to_string(here.join("a/photos/a/1.txt")).expect("there"), "somebody's");
+    assert!(!here.join("a/photos/nobody-has-it").exists() && !here.join("b/photos/nobody-has-it").exists());
+
+    let adopted = Launch::new(here).args(&["photos", "--from", "a", "--yes", "--json"]).run("adopt");
+    assert_eq!(adopted.status.code(), Some(0), "{adopted:?}");
+    assert_eq!(json(&adopted)["adopted"], 1, "{adopted:?}");
+    aws.good(&["s3api", "get-object", "--bucket", "photos", "--key", "a/1.txt", "back"]);
+    assert_eq!(fs::read_to_string(here.join("back")).expect("downloaded"), "somebody's");
+    let gone = aws.bad(&["s3api", "get-object", "--bucket", "photos", "--key", "nobody-has-it", "back"]);
+    assert!(gone.contains("NoSuchKey"), "{gone}");
+    let listed = aws.good(&["s3api", "list-objects-v2", "--bucket", "photos", "--query", "Contents[].Key"]);
+    assert_eq!(serde_json::from_str::<Vec<String>>(&listed).expect("JSON"), ["a/1.txt"]);
+    aws.good(&["s3api", "put-object", "--bucket", "photos", "--key", "a/2.txt", "--body", "new.txt"]);
+    assert_eq!(fs::read_to_string(here.join("a/photos/a/2.txt")).expect("there"), "new");
 }
