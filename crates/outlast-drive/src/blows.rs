@@ -1,6 +1,7 @@
 //! What may happen to the gateway and its stores in a round, drawn from the seed.
 
 use rand::Rng;
+use rand::seq::SliceRandom;
 use std::fmt;
 
 /// One thing that goes wrong, until the round is healed.
@@ -22,6 +23,115 @@ pub(crate) enum Blow {
     Handles(u64),
     /// Nothing that is sent to moto arrives, and nobody says so.
     CutMoto(Long),
+}
+
+/// A process that another blow of the same round may have killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Victim {
+    Gateway,
+    Garage,
+}
+
+/// A blow without its figures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    KillGateway,
+    StopGateway,
+    KillGarage,
+    StopGarage,
+    StopMoto,
+    DiskFull,
+    ClockJump,
+    Handles,
+    CutMoto,
+}
+
+impl Kind {
+    /// With how many chances of a hundred each is drawn.
+    const CHANCES: [(Kind, u32); 9] = [
+        (Kind::KillGateway, 25),
+        (Kind::StopGateway, 7),
+        (Kind::KillGarage, 12),
+        (Kind::StopGarage, 12),
+        (Kind::StopMoto, 12),
+        (Kind::DiskFull, 10),
+        (Kind::ClockJump, 8),
+        (Kind::Handles, 7),
+        (Kind::CutMoto, 7),
+    ];
+
+    fn is_able(self, able: Able) -> bool {
+        match self {
+            Kind::DiskFull => able.disk_full,
+            Kind::ClockJump => able.clock,
+            Kind::CutMoto => able.network,
+            _ => true,
+        }
+    }
+
+    /// Those that this machine is able to.
+    pub fn all(able: Able) -> Vec<Kind> {
+        Kind::CHANCES.into_iter().map(|(kind, _)| kind).filter(|kind| kind.is_able(able)).collect()
+    }
+
+    fn drawn(chance: &mut impl Rng, able: Able) -> Kind {
+        loop {
+            let mut left = chance.random_range(0..100);
+            for (kind, chances) in Kind::CHANCES {
+                if left < chances {
+                    if kind.is_able(able) {
+                        return kind;
+                    }
+                    break;
+                }
+                left -= chances;
+            }
+        }
+    }
+
+    fn with_figures(self, chance: &mut impl Rng) -> Blow {
+        let long = if chance.random_bool(0.3) { Long::Longer } else { Long::Shorter };
+        match self {
+            Kind::KillGateway => Blow::KillGateway,
+            Kind::StopGateway => Blow::StopGateway,
+            Kind::KillGarage => Blow::KillGarage,
+            Kind::StopGarage => Blow::StopGarage(long),
+            Kind::StopMoto => Blow::StopMoto(long),
+            Kind::DiskFull => Blow::DiskFull,
+            Kind::ClockJump => {
+                Blow::ClockJump(chance.random_range(JUMP_S) * if chance.random_bool(0.5) { 1 } else { -1 })
+            }
+            Kind::Handles => Blow::Handles(chance.random_range(0..6)),
+            Kind::CutMoto => Blow::CutMoto(long),
+        }
+    }
+}
+
+/// Deals every kind once, in an order that the seed decides, before any comes by chance: a run that is long enough has seen all.
+pub(crate) struct Deck {
+    able: Able,
+    /// The next one is the last.
+    left: Vec<Kind>,
+}
+
+impl Deck {
+    /// kill -9 of the gateway is dealt first: the shortest run has it.
+    pub fn shuffled(chance: &mut impl Rng, able: Able) -> Deck {
+        let mut left = Kind::all(able);
+        left.shuffle(chance);
+        left.sort_by_key(|kind| *kind == Kind::KillGateway);
+        Deck { able, left }
+    }
+
+    pub fn deal(&mut self, chance: &mut impl Rng) -> Blow {
+        let kind = self.left.pop().unwrap_or_else(|| Kind::drawn(chance, self.able));
+        kind.with_figures(chance)
+    }
+
+    /// It met nobody: the next one that is dealt is of this kind.
+    pub fn give_back(&mut self, kind: Kind) {
+        self.left.push(kind);
+    }
 }
 
 /// How long something lasts, beside `settle_time`.
@@ -46,35 +156,26 @@ const SHORTER_MS: std::ops::Range<u64> = 200..3_000;
 const JUMP_S: std::ops::Range<i64> = 7..25;
 
 impl Blow {
-    /// One that this machine is able to.
-    pub fn draw(chance: &mut impl Rng, able: Able) -> Blow {
-        loop {
-            let long = if chance.random_bool(0.3) { Long::Longer } else { Long::Shorter };
-            let jump = chance.random_range(JUMP_S) * if chance.random_bool(0.5) { 1 } else { -1 };
-            let handles = chance.random_range(0..6);
-            let blow = match chance.random_range(0..100) {
-                0..25 => Blow::KillGateway,
-                25..32 => Blow::StopGateway,
-                32..44 => Blow::KillGarage,
-                44..56 => Blow::StopGarage(long),
-                56..68 => Blow::StopMoto(long),
-                68..78 => Blow::DiskFull,
-                78..86 => Blow::ClockJump(jump),
-                86..93 => Blow::Handles(handles),
-                _ => Blow::CutMoto(long),
-            };
-            if blow.is_able(able) {
-                return blow;
-            }
+    pub fn kind(self) -> Kind {
+        match self {
+            Blow::KillGateway => Kind::KillGateway,
+            Blow::StopGateway => Kind::StopGateway,
+            Blow::KillGarage => Kind::KillGarage,
+            Blow::StopGarage(_) => Kind::StopGarage,
+            Blow::StopMoto(_) => Kind::StopMoto,
+            Blow::DiskFull => Kind::DiskFull,
+            Blow::ClockJump(_) => Kind::ClockJump,
+            Blow::Handles(_) => Kind::Handles,
+            Blow::CutMoto(_) => Kind::CutMoto,
         }
     }
 
-    fn is_able(self, able: Able) -> bool {
+    /// Whom it happens to, where that may be gone already.
+    pub fn is_for(self) -> Option<Victim> {
         match self {
-            Blow::DiskFull => able.disk_full,
-            Blow::ClockJump(_) => able.clock,
-            Blow::CutMoto(_) => able.network,
-            _ => true,
+            Blow::KillGateway | Blow::StopGateway | Blow::ClockJump(_) | Blow::Handles(_) => Some(Victim::Gateway),
+            Blow::KillGarage | Blow::StopGarage(_) => Some(Victim::Garage),
+            Blow::StopMoto(_) | Blow::DiskFull | Blow::CutMoto(_) => None,
         }
     }
 
@@ -113,18 +214,50 @@ mod tests {
     use rand::SeedableRng;
     use rand::rngs::SmallRng;
 
+    const ALL: Able = Able { disk_full: true, clock: true, network: true };
+    const FEW: Able = Able { disk_full: false, clock: false, network: false };
+
     #[test]
     fn all_are_drawn_and_what_cannot_be_done_is_not() {
         let drawn = |able: Able| -> Vec<String> {
             let mut chance = SmallRng::seed_from_u64(1);
-            (0..1_000).map(|_| Blow::draw(&mut chance, able).to_string()).collect()
+            let mut deck = Deck { able, left: Vec::new() };
+            (0..1_000).map(|_| deck.deal(&mut chance).to_string()).collect()
         };
-        let all = drawn(Able { disk_full: true, clock: true, network: true });
+        let all = drawn(ALL);
         for words in ["gateway", "garage", "moto", "full", "clock", "handles", "cut"] {
             assert!(all.iter().any(|blow| blow.contains(words)), "{words}");
         }
-        let few = drawn(Able { disk_full: false, clock: false, network: false });
+        let few = drawn(FEW);
         assert!(few.iter().all(|blow| !["full", "clock", "cut"].iter().any(|words| blow.contains(words))));
         assert!(few.iter().any(|blow| blow.contains("longer than settle_time")));
+    }
+
+    #[test]
+    fn each_kind_is_dealt_before_any_comes_twice_and_the_kill_is_the_first() {
+        for seed in 0..50 {
+            for able in [ALL, FEW] {
+                let mut chance = SmallRng::seed_from_u64(seed);
+                let mut deck = Deck::shuffled(&mut chance, able);
+                let mut dealt: Vec<Kind> = Kind::all(able).iter().map(|_| deck.deal(&mut chance).kind()).collect();
+                assert_eq!(dealt[0], Kind::KillGateway, "seed {seed}");
+                dealt.sort();
+                assert_eq!(dealt, Kind::all(able), "seed {seed}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_met_nobody_is_dealt_again() {
+        let mut chance = SmallRng::seed_from_u64(1);
+        let mut deck = Deck::shuffled(&mut chance, ALL);
+        let met_nobody = (0..9).map(|_| deck.deal(&mut chance)).find(|blow| *blow == Blow::StopGateway);
+        deck.give_back(met_nobody.expect("it is dealt").kind());
+        assert_eq!(deck.deal(&mut chance), Blow::StopGateway);
+    }
+
+    #[test]
+    fn the_chances_are_a_hundred() {
+        assert_eq!(Kind::CHANCES.iter().map(|(_, chances)| chances).sum::<u32>(), 100);
     }
 }

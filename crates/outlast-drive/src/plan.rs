@@ -46,8 +46,11 @@ pub struct Tally {
     pub unanswered: u64,
     /// Requests that were refused while something was broken on purpose.
     pub refused: u64,
-    /// What was done to the gateway and its stores, kills included.
+    /// What was done to the gateway and its stores, kills included. What met nobody is not counted.
     pub blows: u32,
+    /// Of how many kinds these were, and how many kinds this machine is able to.
+    pub kinds: u32,
+    pub kinds_able: u32,
     /// Of the rounds, how many ended with a deep comparison: ours, and the product's own `verify --deep`.
     pub compared: u32,
     /// Keys that all comparisons together found as they were acknowledged: with the bytes of a write, and deleted.
@@ -75,15 +78,18 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Tally { kills, writes, deletes, uploads, reads, unanswered, refused, blows, compared, present, absent } =
-            self;
+        let Tally { kills, writes, deletes, uploads, reads, unanswered, refused, compared, present, absent, .. } = self;
+        let Tally { blows, kinds, kinds_able, .. } = self;
         write!(
             f,
             "{kills} kills, {writes} writes, {uploads} multipart uploads, {deletes} deletes, {reads} checked reads, \
              {unanswered} writes without an answer, {compared} deep comparisons: {present} objects right, {absent} keys \
              absent"
         )?;
-        if *blows > 0 { write!(f, ", {blows} blows, {refused} requests refused meanwhile") } else { Ok(()) }
+        if *blows == 0 {
+            return Ok(());
+        }
+        write!(f, ", {blows} blows of {kinds} of {kinds_able} kinds, {refused} requests refused meanwhile")
     }
 }
 

@@ -2,7 +2,7 @@
 //! says and what each store holds.
 
 use crate::asking::{BUCKET, Shared};
-use crate::blows::Blow;
+use crate::blows::{Blow, Deck, Kind, Victim};
 use crate::client::Connection;
 use crate::compare::{self, Seen};
 use crate::crew::Crew;
@@ -12,6 +12,7 @@ use crate::plan::{Broken, Plan, Tally};
 use crate::worker::Worker;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -52,8 +53,10 @@ struct Siege<'a> {
     ground: Ground,
     crew: Crew,
     chance: SmallRng,
+    deck: Deck,
     kills: u32,
-    blows: u32,
+    /// How often each kind happened to somebody.
+    struck: BTreeMap<Kind, u32>,
     seen: Seen,
 }
 
@@ -67,23 +70,24 @@ impl<'a> Siege<'a> {
         for what in &ground.left_out {
             println!("LEFT OUT   {what}");
         }
+        let mut chance = SmallRng::seed_from_u64(plan.seed);
         Ok(Siege {
             plan,
             crew,
-            chance: SmallRng::seed_from_u64(plan.seed),
+            deck: Deck::shuffled(&mut chance, ground.able()),
+            chance,
             gateway: Some(gateway),
             ground,
             kills: 0,
-            blows: 0,
+            struck: BTreeMap::new(),
             seen: Seen::default(),
         })
     }
 
     async fn round(&mut self, round: u32) -> Result<(), Vec<String>> {
         let begun = Instant::now();
-        let able = self.ground.able();
         let count = if self.chance.random_bool(0.4) { 2 } else { 1 };
-        let blows: Vec<Blow> = (0..count).map(|_| Blow::draw(&mut self.chance, able)).collect();
+        let blows: Vec<Blow> = (0..count).map(|_| self.deck.deal(&mut self.chance)).collect();
         let said = blows.iter().map(Blow::to_string).collect::<Vec<_>>().join(", then ");
         let named = |mut what: Vec<String>| {
             what.insert(0, said.clone());
@@ -107,11 +111,20 @@ impl<'a> Siege<'a> {
         let clients = self.crew.send();
         sleep(Duration::from_millis(self.chance.random_range(BEFORE_MS))).await;
         for blow in blows {
-            self.blows += 1;
+            let meets_somebody = match blow.is_for() {
+                Some(Victim::Gateway) => self.gateway.is_some(),
+                Some(Victim::Garage) => self.ground.garage.runs(),
+                None => true,
+            };
+            if !meets_somebody {
+                self.deck.give_back(blow.kind());
+                continue;
+            }
             if *blow == Blow::KillGateway {
                 self.kill();
             }
             self.ground.strike(*blow, self.gateway.as_ref()).await.map_err(one)?;
+            *self.struck.entry(blow.kind()).or_default() += 1;
             sleep(Duration::from_millis(blow.lasts_ms(&mut self.chance))).await;
         }
         // Half of the time it has to start while its stores are as they are, and now and then it dies in that.
@@ -172,6 +185,12 @@ impl<'a> Siege<'a> {
     }
 
     fn tally(&self) -> Tally {
-        Tally { kills: self.kills, blows: self.blows, ..Tally::of(&self.crew.shared.done, &self.seen) }
+        Tally {
+            kills: self.kills,
+            blows: self.struck.values().sum(),
+            kinds: self.struck.len() as u32,
+            kinds_able: Kind::all(self.ground.able()).len() as u32,
+            ..Tally::of(&self.crew.shared.done, &self.seen)
+        }
     }
 }

@@ -13,9 +13,9 @@ use crate::workspace;
 /// What `cargo xtask torture` was asked to do.
 #[derive(Args)]
 pub struct Wanted {
-    /// How many rounds
-    #[arg(long, default_value_t = 50)]
-    rounds: u32,
+    /// How many rounds [default: 200 over mixed, 50 over trial and peer]
+    #[arg(long)]
+    rounds: Option<u32>,
     /// Decides the load, what is done to whom, and when; drawn if it is not given
     #[arg(long)]
     seed: Option<u64>,
@@ -30,15 +30,25 @@ pub struct Wanted {
     keep: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Where {
     /// Two disks, Garage and moto: kills and stops of the gateway and of stores, a full disk, a clock that jumps, too few
     /// file handles, a way that is cut
     Mixed,
-    /// Three disks; kills only
+    /// Three disks; each round is load and at least one kill -9 of the gateway under it
     Trial,
     /// Two disks and an S3 store that hangs now and then; kills only
     Peer,
+}
+
+impl Wanted {
+    /// What nobody has to wait for: the tests do ten.
+    fn rounds(&self) -> u32 {
+        self.rounds.unwrap_or(match self.world {
+            Where::Mixed => 200,
+            Where::Trial | Where::Peer => 50,
+        })
+    }
 }
 
 /// Succeeds only if every promise was kept in every round.
@@ -78,11 +88,12 @@ fn rounds(wanted: &Wanted) -> Result<String, String> {
         Where::Peer => World::Peer,
     };
     let seed = wanted.seed.unwrap_or_else(any_seed);
-    println!("seed {seed}, {} rounds over {}", wanted.rounds, world.name());
+    let rounds = wanted.rounds();
+    println!("seed {seed}, {rounds} rounds over {}", world.name());
     let dir = tempfile::Builder::new().prefix("outlast-torture-").tempdir().map_err(|error| error.to_string())?;
     let plan = Plan {
         seed,
-        rounds: wanted.rounds,
+        rounds,
         world,
         program,
         tools: workspace::tools_dir(),
@@ -96,4 +107,29 @@ fn rounds(wanted: &Wanted) -> Result<String, String> {
         println!("the data is kept in {}", dir.keep().display());
     }
     ended.map(|tally| format!("seed {seed}: {tally}; every promise was kept")).map_err(|broken| broken.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        wanted: Wanted,
+    }
+
+    fn rounds_of(args: &[&str]) -> (Where, u32) {
+        let wanted = Line::parse_from([&["torture"], args].concat()).wanted;
+        (wanted.world, wanted.rounds())
+    }
+
+    #[test]
+    fn a_run_by_command_is_long_unless_it_is_told_how_long() {
+        assert_eq!(rounds_of(&[]), (Where::Mixed, 200));
+        assert_eq!(rounds_of(&["--world", "trial"]), (Where::Trial, 50));
+        assert_eq!(rounds_of(&["--world", "peer"]), (Where::Peer, 50));
+        assert_eq!(rounds_of(&["--world", "trial", "--rounds", "3"]), (Where::Trial, 3));
+    }
 }

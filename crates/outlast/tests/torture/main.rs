@@ -59,6 +59,9 @@ fn ten_rounds_of_blows() {
     let tally = runtime.block_on(torture(&plan)).unwrap_or_else(|broken| panic!("{broken}"));
     println!("seed {seed}: {tally}");
     // A driver that does nothing finds nothing.
-    assert!(tally.compared >= ROUNDS_MIN && tally.blows >= tally.compared, "{tally}");
+    assert!(tally.compared >= ROUNDS_MIN && tally.blows >= tally.compared && tally.kills > 0, "{tally}");
+    // In each round one kind at least that had not happened before, until all have.
+    assert!(tally.kinds >= tally.compared.min(tally.kinds_able), "{tally}");
+    assert!(tally.present > 0 && tally.absent > 0, "{tally}");
     assert!(tally.writes > 100 && tally.reads > 100 && tally.deletes > 20, "{tally}");
 }
