@@ -1,5 +1,5 @@
-"""A mixed load through boto3 with its retries off: checks every byte, and tells the first error, the slowest first byte
-and the longest pause. Knows afterwards what must be there. argv: endpoint, access key, secret, bucket, seed.
+"""A mixed load through boto3 with its retries off: checks every byte, type and metadata, and tells the first error, the
+slowest first byte and the longest pause. Knows afterwards what must be there. argv: endpoint, access key, secret, bucket, seed.
 
 Each line on stdout is one JSON object; the last one is the report. A line on stdin ends it."""
 import hashlib, json, multiprocessing, os, random, sys, threading, time
@@ -23,6 +23,7 @@ s3 = boto3.client(
                   max_pool_connections=32))
 ending = threading.Event()
 lock = threading.Lock()
+TYPES = ["text/plain", "image/jpeg", "application/x-made-up; charset=utf-8", "application/octet-stream"]
 report = {"ops": {}, "errors": [], "first_byte": {}, "pause": {}, "slowdown": 1.0, "bytes": 0}
 truth = {}
 begun = time.monotonic()
@@ -56,9 +57,23 @@ def timed(op, call):
         slowest("pause", op, time.monotonic() - start)
 
 
-def read(op, key, expected, at_leisure=0.0, **how):
+def dress_of(data):
+    """Content-Type and metadata that follow from the bytes: with other bytes go others."""
+    sum_ = hashlib.sha256(data).hexdigest()
+    return {"ContentType": TYPES[int(sum_[0], 16) % len(TYPES)], "Metadata": {"length": str(len(data)), "sum": sum_}}
+
+
+def judge_dress(op, key, answer, data):
+    for name, should in dress_of(data).items():
+        if answer.get(name) != should:
+            wrong(op, key, f"WRONG HEADERS: {name} is {answer.get(name)} and not {should}")
+
+
+def read(op, key, expected, at_leisure=0.0, whole=None, **how):
+    """`whole`: of a part of it, all of its bytes."""
     start = last = time.monotonic()
-    body = s3.get_object(Bucket=BUCKET, Key=key, **how)["Body"]
+    answer = s3.get_object(Bucket=BUCKET, Key=key, **how)
+    body = answer["Body"]
     got, hashed = 0, hashlib.sha256()
     while True:
         piece = body.read(PIECE)
@@ -75,17 +90,20 @@ def read(op, key, expected, at_leisure=0.0, **how):
         last = time.monotonic()
     if got != len(expected) or hashed.digest() != hashlib.sha256(expected).digest():
         wrong(op, key, f"WRONG BYTES: {got} read, {len(expected)} expected")
+    judge_dress(op, key, answer, expected if whole is None else whole)
     done(op, got)
 
 
 def put(key, data):
-    timed("put", lambda: s3.put_object(Bucket=BUCKET, Key=key, Body=data, Metadata={"length": str(len(data))}))
+    dress = dress_of(data)
+    timed("put", lambda: s3.put_object(Bucket=BUCKET, Key=key, Body=data, **dress))
     truth[key] = data
     done("put", len(data))
 
 
 def parts(key, data):
-    upload = timed("create", lambda: s3.create_multipart_upload(Bucket=BUCKET, Key=key))["UploadId"]
+    dress = dress_of(data)
+    upload = timed("create", lambda: s3.create_multipart_upload(Bucket=BUCKET, Key=key, **dress))["UploadId"]
     listed = []
     for number, at in enumerate(range(0, len(data), PART), 1):
         part = data[at:at + PART]
@@ -107,11 +125,12 @@ def one(mine, key, luck):
     elif op == "range" and len(known) > 1:
         first = mine.randrange(len(known))
         last = mine.randrange(first, len(known))
-        read("range", key, known[first:last + 1], Range=f"bytes={first}-{last}")
+        read("range", key, known[first:last + 1], whole=known, Range=f"bytes={first}-{last}")
     elif op == "head":
         head = timed("head", lambda: s3.head_object(Bucket=BUCKET, Key=key))
         if head["ContentLength"] != len(known):
             wrong(op, key, f"WRONG SIZE {head['ContentLength']} for {len(known)}")
+        judge_dress(op, key, head, known)
         done(op)
     elif op == "delete":
         timed(op, lambda: s3.delete_object(Bucket=BUCKET, Key=key))
