@@ -112,6 +112,11 @@ impl Engine {
                 self.condemn(seat, Reason::Foreign).await;
                 Canary::Failed
             }
+            Ok(Identity::Damaged(words)) => {
+                tracing::warn!("{words}");
+                self.condemn(seat, Reason::MarkerDamaged).await;
+                Canary::Failed
+            }
             Err(NotTold::Ledger(error)) => {
                 tracing::error!(store = %seat.name, "the identity cannot be judged: {error}");
                 Canary::Failed

@@ -2,33 +2,24 @@
 //! (protocol.md 6).
 
 use crate::engine::{Engine, StartError};
+use crate::marker::{MARKER_KEY, Marker};
 use crate::seats::Seat;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use outlast_ledger::{Change, LedgerError};
-use outlast_rules::{Classes, Fence, Moment, Pin, Reason, StoreName};
+use outlast_rules::{Classes, Fence, Pin, Reason, StoreName};
 use outlast_store::{Answer, Applied, At, Body, Dress, Fault, Found, PutSpec, StoreError, help};
-use serde::{Deserialize, Serialize};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) const MARKER_KEY: &str = ".outlast/store.json";
-/// Ours has about 120 bytes; whatever is larger is not ours.
-const MARKER_BYTES_MAX: u64 = 4096;
+/// More than any marker has, so that what is too long is found to be none.
+const MARKER_READ_MAX: u64 = 64 * 1024;
 /// A first connection over half the world, with TLS and a slow disk at its end.
 pub(crate) const MARKER_DEADLINE: Duration = Duration::from_secs(3);
 /// A bucket call may make folders or wait for a provider's control plane.
 pub(crate) const BUCKET_DEADLINE: Duration = Duration::from_secs(10);
-
-/// What lies in a store's home, as JSON.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Marker {
-    pub installation: String,
-    pub store: StoreName,
-    pub made: Moment,
-}
 
 /// What the marker says.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,6 +32,8 @@ pub(crate) enum Identity {
     Emptied,
     /// Somebody else's; in words.
     Foreign(String),
+    /// There is one whose bytes are wrong: whose it is, nobody knows; in words.
+    Damaged(String),
 }
 
 /// Why an identity could not be told, or what belongs to a store not be made there.
@@ -61,6 +54,8 @@ pub enum AcceptError {
     IsItself(StoreName),
     #[error("{0}")]
     Foreign(String),
+    #[error("{0}")]
+    Damaged(String),
     #[error(transparent)]
     Store(StoreError),
     #[error(transparent)]
@@ -100,6 +95,12 @@ impl Engine {
             match told {
                 Ok(Identity::Foreign(words)) => return Err(StartError::Identity(words)),
                 Ok(Identity::Emptied) => self.condemn(seat, Reason::Emptied).await,
+                // Broken bytes prove nothing, and least of all that it is somebody else's: one store that hands them out must
+                // not keep the gateway from starting.
+                Ok(Identity::Damaged(words)) => {
+                    tracing::warn!("{words}");
+                    self.condemn(seat, Reason::MarkerDamaged).await;
+                }
                 Ok(Identity::Ours | Identity::Unmarked) => self.remember_short(seat).await?,
                 Err(NotTold::Ledger(error)) => return Err(error.into()),
                 Err(NotTold::Store(error)) => {
@@ -155,6 +156,7 @@ impl Engine {
         if let Some(marker) = marker {
             match self.judge_marker(&seat, marker).await? {
                 Identity::Foreign(words) => return Err(AcceptError::Foreign(words)),
+                Identity::Damaged(words) => return Err(AcceptError::Damaged(words)),
                 _ if !is_short => return Err(AcceptError::IsItself(name.clone())),
                 _ => {}
             }
@@ -188,7 +190,8 @@ impl Engine {
             before
         });
         if before != Some(reason) {
-            self.note("standing", format!("{} is down: {reason}", seat.name)).await;
+            let help = help_of(reason, &seat.name).map(|help| format!("; {help}")).unwrap_or_default();
+            self.note("standing", format!("{} is down: {reason}{help}", seat.name)).await;
         }
     }
 
@@ -215,14 +218,17 @@ impl Engine {
 
     async fn judge_marker(&self, seat: &Seat, bytes: Bytes) -> Result<Identity, NotTold> {
         let place = format!("store {} ({}, bucket {})", seat.name, seat.store.place(), seat.home());
-        let Ok(marker) = serde_json::from_slice::<Marker>(&bytes) else {
-            let words = format!("its {MARKER_KEY} is no identity marker; look at it, and remove it if it is nobody's");
-            if serde_json::from_slice::<serde_json::Value>(&bytes).is_ok() {
-                return Ok(Identity::Foreign(format!("{place}: {words}")));
+        let name = fact(&seat.name, "marker");
+        let kept = self.ledger.fact(&name).await?;
+        let known = kept.as_deref().and_then(|text| serde_json::from_str::<Marker>(text).ok());
+        let marker = match Marker::read(&bytes, known.as_ref()) {
+            Ok(marker) => marker,
+            Err(damage) => {
+                let again = "it is read again with each canary";
+                return Ok(Identity::Damaged(format!(
+                    "{place}: its {MARKER_KEY} {damage}; not called until it is right: {again}"
+                )));
             }
-            // Broken bytes prove nothing, and least of all that it is somebody else's: one store that hands them out must
-            // not keep the gateway from starting.
-            return Err(seat.unreadable("read the identity marker", &words).into());
         };
         if marker.installation != self.installation {
             return Ok(Identity::Foreign(format!(
@@ -239,8 +245,7 @@ impl Engine {
                 marker.store, seat.name
             )));
         }
-        let name = fact(&seat.name, "marker");
-        if self.ledger.fact(&name).await?.is_none() {
+        if kept.is_none() {
             self.keep_marker(&marker).await?;
         }
         seat.set_known();
@@ -261,7 +266,7 @@ impl Engine {
         let home = seat.home();
         make_own_home(seat, &home).await?;
         self.make_missing_buckets(seat).await?;
-        let marker = Marker { installation: self.installation.clone(), store: seat.name.clone(), made: self.now() };
+        let marker = Marker::new(&self.installation, &seat.name, self.now());
         let body = serde_json::to_vec(&marker).expect("a marker is plain data");
         let spec = PutSpec { dress: Dress::default(), fence: Some(Fence::Absent), md5: None };
         let at = At::new(home, MARKER_KEY);
@@ -276,7 +281,7 @@ impl Engine {
             }
             Err(error) => return Err(error.into()),
         }
-        let (_, found) = seat.read_small(&at, None, MARKER_BYTES_MAX, MARKER_DEADLINE).await?;
+        let (_, found) = seat.read_small(&at, None, MARKER_READ_MAX, MARKER_DEADLINE).await?;
         if found != body {
             return Err(seat.unreadable("read the identity marker", "other bytes came back than were written").into());
         }
@@ -303,10 +308,28 @@ impl Engine {
 /// None: no marker, or not even its bucket.
 pub(crate) async fn read_marker_at(seat: &Seat, home: &str) -> Answer<Option<Bytes>> {
     let at = At::new(home, MARKER_KEY);
-    match seat.read_small(&at, None, MARKER_BYTES_MAX, MARKER_DEADLINE).await {
+    match seat.read_small(&at, None, MARKER_READ_MAX, MARKER_DEADLINE).await {
         Ok((_, bytes)) => Ok(Some(bytes)),
         Err(error) if matches!(error.fault, Fault::NoKey | Fault::NoBucket) => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// What can be done about a store that does not show that it is itself.
+pub(crate) fn help_of(reason: Reason, store: &StoreName) -> Option<String> {
+    match reason {
+        Reason::Emptied => Some(format!("mount it; if it really is empty now: outlast store accept {store}")),
+        Reason::Short { .. } => Some(format!(
+            "look what became of them, and bring them back; if they are lost: outlast store accept {store}, and it is filled from the others"
+        )),
+        Reason::Foreign => {
+            Some(format!("give {store} a place of its own, or mount what was there before; the log says whose it is"))
+        }
+        Reason::MarkerDamaged => Some(format!(
+            "bytes that are wrong for a moment mend themselves; where they stay so, look at its disk, remove {MARKER_KEY} from \
+             its home bucket, and: outlast store accept {store}"
+        )),
+        _ => None,
     }
 }
 

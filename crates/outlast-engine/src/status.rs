@@ -2,6 +2,7 @@
 
 use crate::asks::{SpoolStatus, Status, StoreStatus, TrashStatus};
 use crate::engine::Engine;
+use crate::identity::help_of;
 use crate::seats::Seat;
 use outlast_ledger::{Change, DebtTotals, LedgerError};
 use outlast_rules::{Grades, OpClass, Reason, Standing};
@@ -139,7 +140,7 @@ impl Engine {
             kind: seat.limits().kind.to_owned(),
             standing: standing.to_string(),
             reason: words(reason),
-            help: refusal.as_ref().and_then(help),
+            help: reason.and_then(|reason| help_of(reason, &seat.name)).or_else(|| refusal.as_ref().and_then(help)),
             said: refusal.map(|error| error.to_string()),
             since,
             classes: BTreeMap::from(by_class),

@@ -302,12 +302,62 @@ async fn a_store_that_is_mounted_again_needs_nobody() {
     assert!(matches!(unknown, Err(AcceptError::Unknown(_))));
 
     // Somebody else's marker at run time.
-    let at = At::new(HOME, MARKER);
-    hall.world.stores[0].put(&at, &PutSpec::default(), Body::Whole("{}".into())).await.unwrap();
+    let theirs = r#"{"installation":"ffff","store":"s0","made":1}"#;
+    put_marker(&hall.world.stores[0], theirs).await;
     hall.until(0, "down", LONG).await;
     assert!(hall.told(0).await.1.starts_with("wrong store"));
     let refused = hall.world.engine.accept_store(&name(0)).await;
     assert!(matches!(refused, Err(AcceptError::Foreign(_))), "{refused:?}");
+    hall.world.engine.stop().await;
+}
+
+async fn put_marker(store: &MemoryStore, text: &str) {
+    let body = Body::Whole(text.to_owned().into_bytes().into());
+    store.put(&At::new(HOME, MARKER), &PutSpec::default(), body).await.unwrap();
+}
+
+async fn marker_of(store: &MemoryStore) -> String {
+    let (_, stream) = store.get(&At::new(HOME, MARKER), None, None).await.unwrap();
+    let pieces: Vec<Bytes> = futures_util::TryStreamExt::try_collect(stream).await.unwrap();
+    String::from_utf8(pieces.concat()).unwrap()
+}
+
+/// Wrong bytes are no other installation: the store is down while they last, is called by nobody, and needs nobody afterwards.
+#[tokio::test(start_paused = true)]
+async fn a_damaged_marker_is_told_as_that_and_mends_itself() {
+    let hall = Hall::at_work(&B3).await;
+    hall.world.put("k", b"one").await.unwrap();
+    hall.world.settle().await;
+    let whole = marker_of(&hall.world.stores[0]).await;
+    let one_byte = whole.replacen("\"installation\":\"", "\"installation\":\"0", 1);
+    for damaged in [one_byte.as_str(), "{}", "", "\u{fffd}", &whole[..whole.len() - 1], &" ".repeat(9_000)] {
+        put_marker(&hall.world.stores[0], damaged).await;
+        hall.until(0, "down", Duration::from_secs(70)).await;
+        let store = hall.world.engine.status().await.stores.swap_remove(0);
+        assert!(store.reason.starts_with("damaged: the bytes of its identity marker"), "{damaged:?}: {store:?}");
+        assert!(store.help.is_some_and(|help| help.ends_with("outlast store accept s0")), "{damaged:?}");
+        let refused = hall.world.engine.accept_store(&name(0)).await;
+        assert!(matches!(refused, Err(AcceptError::Damaged(_))), "{damaged:?}: {refused:?}");
+        put_marker(&hall.world.stores[0], &whole).await;
+        hall.until(0, "up", Duration::from_secs(120)).await;
+    }
+    assert!(!hall.history().await.contains("wrong store"), "{}", hall.history().await);
+    hall.world.engine.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_damaged_marker_keeps_nobody_from_starting() {
+    let hall = Hall::new(&B3).await;
+    hall.world.engine.identify().await.unwrap();
+    let whole = marker_of(&hall.world.stores[0]).await;
+    put_marker(&hall.world.stores[0], &whole.replacen("\"store\":\"s0", "\"store\":\"s1", 1)).await;
+    hall.world.engine.identify().await.expect("wrong bytes are nobody's");
+    let (standing, reason) = hall.told(0).await;
+    assert_eq!(standing, "down");
+    assert!(reason.starts_with("damaged: "), "{reason}");
+    put_marker(&hall.world.stores[0], &whole).await;
+    hall.world.engine.start_workers();
+    hall.until(0, "up", LONG).await;
     hall.world.engine.stop().await;
 }
 

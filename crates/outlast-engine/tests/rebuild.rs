@@ -506,7 +506,11 @@ async fn a_store_that_is_not_itself_stops_it() {
     assert!(refused.contains("--empty s1"), "{refused}");
     let survey = reach.survey(&BTreeSet::from([name(1)])).await.unwrap();
     assert!(survey.stores[1].empty);
-    let foreign = String::from_utf8(kept.to_vec()).unwrap().replacen("\"installation\":\"", "\"installation\":\"f", 1);
+    let damaged = String::from_utf8(kept.to_vec()).unwrap().replacen("\"installation\":\"", "\"installation\":\"f", 1);
+    s1.put(&marker, &PutSpec::default(), Body::Whole(damaged.into())).await.unwrap();
+    let refused = hall.reach().0.survey(&BTreeSet::new()).await.unwrap_err().to_string();
+    assert!(refused.contains("has other bytes than were written"), "{refused}");
+    let foreign = r#"{"installation":"ffff","store":"s1","made":1}"#;
     s1.put(&marker, &PutSpec::default(), Body::Whole(foreign.into())).await.unwrap();
     let refused = hall.reach().0.survey(&BTreeSet::new()).await.unwrap_err().to_string();
     assert!(refused.contains("two Outlasts"), "{refused}");

@@ -740,8 +740,7 @@ mod tests {
 
     #[test]
     fn condemned_until_absolved() {
-        let told = "dddd emptied or not mounted: its identity marker is missing, though it should hold copies; \
-            mount it, or give it up with: outlast store accept";
+        let told = "dddd emptied or not mounted: its identity marker is missing, though it should hold copies";
         check("condemn r.ok*100 +100000 wake w.ok*100", told);
         check("condemn absolve", "tttt on trial: it has to answer well before it is trusted again");
         check("condemn absolve r.ok*2 l.ok*2 w.ok*2 d.ok*2", "uuuu");

@@ -22,6 +22,8 @@ pub enum Reason {
     Short { missing: u64, of: u64 },
     /// The identity marker is that of another installation or of another store.
     Foreign,
+    /// There is an identity marker, and its bytes are wrong: nothing is known of whose it is.
+    MarkerDamaged,
     /// Every store beyond the network failed at once: the fault is on this side.
     OurNetwork,
     /// It was in trouble, nothing is wrong now, and it has to prove that.
@@ -35,14 +37,18 @@ impl fmt::Display for Reason {
             Reason::Throttled => f.write_str("throttled: it asks us to slow down, and we do"),
             Reason::Slow { p95_ms } => write!(f, "too slow: one answer in twenty takes over {p95_ms} ms"),
             Reason::BytesDiffer => f.write_str("corrupting: bytes came back other than they were written"),
-            Reason::Emptied => f.write_str(
-                "emptied or not mounted: its identity marker is missing, though it should hold copies; mount it, or give it up with: outlast store accept",
-            ),
-            Reason::Short { missing, of } => write!(
-                f,
-                "its list is suddenly short: {missing} of {of} objects that it should hold are not there; bring them back, or give them up with: outlast store accept"
-            ),
-            Reason::Foreign => f.write_str("wrong store: its identity marker is another installation's or another store's"),
+            Reason::Emptied => {
+                f.write_str("emptied or not mounted: its identity marker is missing, though it should hold copies")
+            }
+            Reason::Short { missing, of } => {
+                write!(f, "its list is suddenly short: {missing} of {of} objects that it should hold are not there")
+            }
+            Reason::Foreign => {
+                f.write_str("wrong store: its identity marker is another installation's or another store's")
+            }
+            Reason::MarkerDamaged => {
+                f.write_str("damaged: the bytes of its identity marker differ from what was written or cannot be read")
+            }
             Reason::OurNetwork => f.write_str("our own network: every store beyond it failed at once"),
             Reason::Proving => f.write_str("on trial: it has to answer well before it is trusted again"),
         }

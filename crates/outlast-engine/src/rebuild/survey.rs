@@ -2,7 +2,8 @@
 
 use super::reach::{Reach, RebuildError};
 use crate::epoch::{EPOCH_INTERVAL, EpochMark};
-use crate::identity::{MARKER_KEY, Marker, read_marker_at};
+use crate::identity::read_marker_at;
+use crate::marker::{MARKER_KEY, Marker};
 use crate::seats::Seat;
 use crate::settings::HOME_SUFFIX;
 use outlast_ledger::{SEGMENT_FOLDER, SegmentKind, SegmentName};
@@ -130,9 +131,9 @@ async fn look(seat: &Seat) -> Result<Looked, RebuildError> {
         let marker = seat.ask(&format!("get {home}/{MARKER_KEY}"), || read_marker_at(seat, &home)).await?;
         let Some(bytes) = marker else { continue };
         seat.set_home(home.clone());
-        let marker: Marker = serde_json::from_slice(&bytes).map_err(|_| {
+        let marker = Marker::read(&bytes, None).map_err(|damage| {
             let place = seat.store.place();
-            RebuildError::Refused(format!("{MARKER_KEY} of {} ({place}, bucket {home}) cannot be read", seat.name))
+            RebuildError::Refused(format!("{MARKER_KEY} of {} ({place}, bucket {home}) {damage}", seat.name))
         })?;
         let epoch = seat.ask("get the epoch", || seat.read_epoch()).await?;
         return Ok(Looked { marker: Some(marker), epoch, segments: segments_of(seat).await? });
@@ -157,6 +158,6 @@ pub(super) async fn segments_of(seat: &Seat) -> Result<Vec<SegmentName>, Rebuild
 
 /// For the new ledger: who this store is, so that an exchange is noticed from the first start on.
 pub(super) fn marker_of(installation: &str, store: &StoreName, now: Moment) -> String {
-    let marker = Marker { installation: installation.to_owned(), store: store.clone(), made: now };
+    let marker = Marker::new(installation, store, now);
     serde_json::to_string(&marker).expect("a marker is plain data")
 }
