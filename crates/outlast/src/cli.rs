@@ -1,8 +1,11 @@
 //! What can be typed, and the help that teaches it.
 
+mod fault;
+
 use crate::config::{ADMIN_LISTEN_DEFAULT, S3_LISTEN_DEFAULT, parse_listen};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+pub use fault::*;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -30,27 +33,25 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Run the gateway until SIGTERM or Ctrl-C
     Serve(ServeArgs),
-    /// Write a commented configuration
     Init(InitArgs),
-    /// Tell every mistake of the configuration, then try every store
     Check(CheckArgs),
-    /// Ask the running gateway how its stores are
     Status(StatusArgs),
-    /// Show the point in under a minute: a store dies under load, and no client notices
     Demo(DemoArgs),
-    /// Is everything on every store?
     Verify(VerifyArgs),
-    /// Take over a bucket that was there before, without touching it
     Adopt(AdoptArgs),
-    /// Bring back what was deleted or overwritten
     Undelete(UndeleteArgs),
-    /// The gateway's disk is gone: make the ledger anew from what lies on the stores
     Rebuild(RebuildArgs),
     /// Remove nothing any more, on any store, until thaw
+    ///
+    /// Deletes and overwrites are still acknowledged; what they would remove stays on the stores, also what the trash would let go
+    /// of. Begins at once and outlives a restart. For the hour in which nobody knows yet who deletes what.
+    #[command(after_help = "\
+Example:
+  outlast freeze
+
+Exit codes: 0 nothing is removed from now on; 1 no gateway runs; 2 wrong arguments or configuration")]
     Freeze,
-    /// Remove again what freeze held back: says first how much that is
     Thaw(ThawArgs),
     /// Decide about one store
     #[command(subcommand)]
@@ -59,10 +60,22 @@ pub enum Command {
     #[command(subcommand)]
     Fault(FaultCommand),
     /// Print a completion script for a shell
-    #[command(after_help = "Example:\n  outlast completions bash > /etc/bash_completion.d/outlast")]
-    Completions { shell: Shell },
+    ///
+    /// Goes to stdout; where a shell looks for it, its manual says.
+    #[command(after_help = "\
+Examples:
+  outlast completions bash > /etc/bash_completion.d/outlast
+  outlast completions zsh > ~/.zfunc/_outlast
+
+Exit codes: 0 printed; 2 no such shell")]
+    Completions {
+        /// Which shell it is for
+        shell: Shell,
+    },
 }
 
+/// Run the gateway until SIGTERM or Ctrl-C
+///
 /// Without a configuration, `serve` makes three disk stores under ./outlast-data, keys that only this user can read,
 /// and prints lines to paste for aws-cli, rclone and Python. Three folders on one disk are a trial: they show how
 /// Outlast works, and are lost together.
@@ -99,6 +112,8 @@ fn admin_address(text: &str) -> Result<SocketAddr, String> {
     parse_listen(text, ADMIN_LISTEN_DEFAULT.parse().expect("the default is an address"))
 }
 
+/// Write a commented configuration
+///
 /// Asks for stores in a terminal; elsewhere the flags say it all. An existing file is never overwritten without --force.
 /// Secrets are not written: the file names environment variables.
 #[derive(Args)]
@@ -110,7 +125,9 @@ Examples:
       --s3 b2=https://s3.eu-central-003.backblazeb2.com,eu-central-003,acme- \\
       --s3 r2=https://ACCOUNT.r2.cloudflarestorage.com,auto,acme- \\
       --azure az=acmestorage,acme- \\
-      --gcs g=service-account.json,acme-")]
+      --gcs g=service-account.json,acme-
+
+Exit codes: 0 written; 2 wrong arguments, or the file is there already; 4 the questions were broken off")]
 pub struct InitArgs {
     /// A folder as a store; made if it is not there
     #[arg(long, value_name = "PATH")]
@@ -129,6 +146,8 @@ pub struct InitArgs {
     pub force: bool,
 }
 
+/// Tell every mistake of the configuration, then try every store
+///
 /// First the configuration: every mistake with its line and what to write instead. Then every store is tried for real:
 /// its identity, and per operation what it keeps and which conditions it honours (a small object is written, overwritten,
 /// read back and removed). Ends with 1 when a store is unfit for what the configuration asks of it.
@@ -137,7 +156,9 @@ pub struct InitArgs {
 Examples:
   outlast check
   outlast check --no-stores        only the file, no network
-  outlast check --json | jq '.stores[] | {name, fitness}'")]
+  outlast check --json | jq '.stores[] | {name, fitness}'
+
+Exit codes: 0 all is well; 1 a store is unfit or a placement cannot be kept; 2 wrong arguments or configuration")]
 pub struct CheckArgs {
     /// For programs
     #[arg(long)]
@@ -147,6 +168,8 @@ pub struct CheckArgs {
     pub no_stores: bool,
 }
 
+/// Ask the running gateway how its stores are
+///
 /// Shows each store's standing with its reason and since when, what it is owed, how far behind it is and when it will have
 /// everything. Ends with 1 when no gateway runs or a store is not up.
 #[derive(Args)]
@@ -154,7 +177,9 @@ pub struct CheckArgs {
 Examples:
   outlast status
   outlast status --watch
-  outlast status --json | jq '.stores[] | select(.standing != \"up\")'")]
+  outlast status --json | jq '.stores[] | select(.standing != \"up\")'
+
+Exit codes: 0 every store is up; 1 one is not, or no gateway runs; 2 wrong arguments or configuration")]
 pub struct StatusArgs {
     /// For programs: the running process's own answer
     #[arg(long)]
@@ -164,6 +189,8 @@ pub struct StatusArgs {
     pub watch: bool,
 }
 
+/// Is everything on every store?
+///
 /// Compares every store's own listing with the ledger, under load too. What is missing or different is listed; what is
 /// already written down as a debt is marked "(owed)". --deep reads every byte of every copy and checks it.
 /// Ends with 1 when anything differs.
@@ -177,7 +204,9 @@ Examples:
   outlast verify photos --deep
   outlast verify photos --json | jq '.stores'
   outlast verify photos --eject b2 --deep
-  outlast verify --report outlast-photos-b2-20260301T083000Z.json --key MCowBQ…")]
+  outlast verify --report outlast-photos-b2-20260301T083000Z.json --key MCowBQ…
+
+Exit codes: 0 everything is there; 1 something differs, or no gateway runs; 2 wrong arguments or configuration, or no such bucket")]
 pub struct VerifyArgs {
     /// The bucket that is compared
     #[arg(required_unless_present = "report")]
@@ -202,6 +231,8 @@ pub struct VerifyArgs {
     pub json: bool,
 }
 
+/// Take over a bucket that was there before, without touching it
+///
 /// Imports the stores' listings as the bucket's truth: nothing that is right is written anew, nothing is deleted anywhere, stores
 /// that lack an object are owed copies, and the bucket is served from then on. Until it is adopted, a found bucket answers 503.
 /// A plan is shown first: what is equal, what is missing where, what differs, and what is to be moved.
@@ -214,7 +245,9 @@ pub struct VerifyArgs {
 #[command(after_help = "\
 Examples:
   outlast adopt photos --from b2 --dry-run
-  outlast adopt photos --from b2,nas")]
+  outlast adopt photos --from b2,nas
+
+Exit codes: 0 adopted; 1 something could not be taken over, or no gateway runs; 2 wrong arguments or configuration, or no such bucket")]
 pub struct AdoptArgs {
     /// The bucket that is taken over, under the name that clients will use
     pub bucket: String,
@@ -232,6 +265,8 @@ pub struct AdoptArgs {
     pub json: bool,
 }
 
+/// Bring back what was deleted or overwritten
+///
 /// What a DELETE or an overwrite displaced stays recoverable for undelete_days. Without --since, keys that are deleted now come
 /// back as they were last. With it, every key that changed since then goes back to what it was, also over an object that is
 /// there now; keys that are new since then stay. Bringing back is a write like any other: it can be undone too, and a client
@@ -242,7 +277,9 @@ Examples:
   outlast undelete photos --list
   outlast undelete photos --prefix 2024/ --dry-run
   outlast undelete photos --since 2h
-  outlast undelete photos --since 2026-03-01T08:30:00Z --yes")]
+  outlast undelete photos --since 2026-03-01T08:30:00Z --yes
+
+Exit codes: 0 done; 1 something could not be brought back, or no gateway runs; 2 wrong arguments or configuration, or no such bucket")]
 pub struct UndeleteArgs {
     /// The bucket that lost something
     pub bucket: String,
@@ -269,9 +306,17 @@ pub struct UndeleteArgs {
     pub json: bool,
 }
 
+/// Remove again what freeze held back: says first how much that is
+///
 /// What deletes asked for while removal was frozen is removed from the stores from then on. What went in a bucket that keeps
 /// nothing (undelete_days = 0) stays, until: outlast undelete BUCKET --release
 #[derive(Args)]
+#[command(after_help = "\
+Examples:
+  outlast thaw --dry-run
+  outlast thaw --yes
+
+Exit codes: 0 removal goes on; 1 no gateway runs; 2 wrong arguments or configuration")]
 pub struct ThawArgs {
     /// Say what would be removed, and change nothing
     #[arg(long)]
@@ -284,6 +329,8 @@ pub struct ThawArgs {
     pub json: bool,
 }
 
+/// The gateway's disk is gone: make the ledger anew from what lies on the stores
+///
 /// Everything that was acknowledged is found again: what the lost ledger had told the stores is read first, then every store is
 /// listed, and what differs is asked for. All stores of the configuration must answer. Nothing is written to a store but one small
 /// object, .outlast/epoch.json, which stops a gateway that still runs somewhere; then calls that it may have left on their way
@@ -293,7 +340,9 @@ pub struct ThawArgs {
 Examples:
   outlast rebuild --dry-run                 what would be found, and nothing is written
   outlast rebuild --yes
-  outlast rebuild --empty r2                r2 was lost too and is empty now")]
+  outlast rebuild --empty r2                r2 was lost too and is empty now
+
+Exit codes: 0 everything was found; 1 something is missing; 2 wrong arguments or configuration; 3 cannot start (lock, stores)")]
 pub struct RebuildArgs {
     /// Say what would be found; nothing is written to any store, and no ledger is made
     #[arg(long)]
@@ -314,14 +363,13 @@ pub struct RebuildArgs {
 
 #[derive(Subcommand)]
 pub enum StoreCommand {
-    /// Use a store again that came back empty or was replaced
     Accept(AcceptArgs),
-    /// Give a store nothing new, and the others what it holds
     Drain(DrainArgs),
-    /// Let go of a store: what it holds counts for nothing any more
     Remove(RemoveArgs),
 }
 
+/// Give a store nothing new, and the others what it holds
+///
 /// From now on the store gets no new copies; every object that it holds is copied to the other stores of its bucket until it
 /// has min_copies copies there. It is read, and told of deletes, meanwhile. The gateway goes on with it after a restart; this
 /// command shows how far it is, ends when everything is elsewhere, and can be broken off and given again.
@@ -333,7 +381,9 @@ pub enum StoreCommand {
 Examples:
   outlast store drain nas --dry-run
   outlast store drain nas
-  outlast store drain nas --undo")]
+  outlast store drain nas --undo
+
+Exit codes: 0 everything is elsewhere; 1 not yet, or no gateway runs; 2 wrong arguments or configuration, or no such store")]
 pub struct DrainArgs {
     #[command(flatten)]
     pub leave: LeaveArgs,
@@ -342,6 +392,8 @@ pub struct DrainArgs {
     pub undo: bool,
 }
 
+/// Let go of a store: what it holds counts for nothing any more
+///
 /// Takes the store's copies out of the ledger, each while min_copies others stand, and forgets what the store was owed. The objects
 /// on it stay as they are. Drain it first; a store that is lost is removed without. Where objects have too few copies elsewhere, it
 /// tells how many, and goes on only when that very number is typed, or said with --accept-risk. Afterwards, take the store out
@@ -351,7 +403,9 @@ pub struct DrainArgs {
 Examples:
   outlast store remove nas --dry-run
   outlast store remove nas --yes
-  outlast store remove burnt --accept-risk 12")]
+  outlast store remove burnt --accept-risk 12
+
+Exit codes: 0 let go of; 1 not yet, or no gateway runs; 2 wrong arguments or configuration, or no such store")]
 pub struct RemoveArgs {
     #[command(flatten)]
     pub leave: LeaveArgs,
@@ -359,6 +413,7 @@ pub struct RemoveArgs {
 
 #[derive(Args)]
 pub struct LeaveArgs {
+    /// Its name in the configuration
     #[arg(value_name = "STORE")]
     pub name: String,
     /// Say how many objects and bytes it is about, on which stores, and change nothing
@@ -375,121 +430,19 @@ pub struct LeaveArgs {
     pub json: bool,
 }
 
-#[derive(Subcommand)]
-pub enum FaultCommand {
-    /// Set one fault, and end it after a while
-    Set(FaultSetArgs),
-    /// Play a file of faults over time
-    Play(FaultPlayArgs),
-    /// Which faults are set?
-    List(FaultListArgs),
-    /// End all faults, whoever set them
-    End,
-}
-
-/// The store itself is left alone: the gateway treats it as if it were in trouble. A call that is refused or hangs is never sent;
-/// one that is slowed is answered late. What the store misses meanwhile is owed to it, and copied when the fault is over.
+/// Use a store again that came back empty or was replaced
 ///
-/// The fault ends after --for, with Ctrl-C, with `outlast fault end`, and by itself 15 seconds after this command is gone, however
-/// it went. It is refused where a bucket would have fewer stores that take writes than a write needs. Ends with 1 when
-/// somebody else ended the fault, or the gateway went away.
-#[derive(Args)]
-#[command(after_help = "\
-Examples:
-  outlast fault set b2 hang --dry-run                what would happen
-  outlast fault set b2 hang --for 2m
-  outlast fault set b2 refuse --on writes            read-only, as it were
-  outlast fault set nas slow --delay 300ms --rate 1MiB --on reads
-  outlast fault set r2 refuse --keys photos/ --share 50 --flap 5s,10s --yes")]
-pub struct FaultSetArgs {
-    #[arg(value_name = "STORE")]
-    pub store: String,
-    /// refuse: connections are refused. hang: nothing is answered. slow: see --delay and --rate
-    pub trouble: FaultTrouble,
-    /// slow: each answer comes so much later, 10s at most
-    #[arg(long, value_name = "TIME")]
-    pub delay: Option<String>,
-    /// slow: bodies come and go at so many bytes per second, 1KiB at least
-    #[arg(long, value_name = "SIZE")]
-    pub rate: Option<String>,
-    /// Only these calls, with commas: reads, writes, or head, get, list, commit, delete, upload, bucket [default: all]
-    #[arg(long, value_name = "CALLS", value_delimiter = ',')]
-    pub on: Vec<String>,
-    /// Only keys that begin with this
-    #[arg(long, value_name = "PREFIX", default_value = "", hide_default_value = true)]
-    pub keys: String,
-    /// Only so many of a hundred keys, the same ones each time
-    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u16).range(1..=100))]
-    pub share: Option<u16>,
-    /// Trouble for the first time, none for the second, and again
-    #[arg(long, value_name = "ON,OFF")]
-    pub flap: Option<String>,
-    /// How long it lasts, a day at most
-    #[arg(long = "for", value_name = "TIME", default_value = "60s")]
-    pub lasts: String,
-    #[command(flatten)]
-    pub go: DrillArgs,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum FaultTrouble {
-    Refuse,
-    Hang,
-    Slow,
-}
-
-/// The file says which store is in trouble from when to when; its format is in docs/formats/schedule.md. All of it is judged
-/// before the first fault is set, and each is told when it begins and ends. Only refuse, hang and slow are played: everything else
-/// is for tests. Ctrl-C ends everything, and so does, within 15 seconds, the end of this command by any other way.
-#[derive(Args)]
-#[command(after_help = "\
-Examples:
-  outlast fault play friday.toml --dry-run
-  outlast fault play friday.toml --yes
-
-A file:
-  format = 1
-  [[fault]]
-  store = \"b2\"
-  at = \"10s\"
-  lasts = \"1m\"
-  trouble = \"hang\"
-  on = [\"writes\"]")]
-pub struct FaultPlayArgs {
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-    #[command(flatten)]
-    pub go: DrillArgs,
-}
-
-#[derive(Args)]
-pub struct DrillArgs {
-    /// Say what would happen, and set nothing
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Do not ask
-    #[arg(long, short)]
-    pub yes: bool,
-    /// Go on though writes would have fewer stores than they need
-    #[arg(long)]
-    pub accept_risk: bool,
-}
-
-#[derive(Args)]
-pub struct FaultListArgs {
-    /// For programs
-    #[arg(long)]
-    pub json: bool,
-}
-
 /// A store whose identity marker is missing although the ledger knows copies there is "emptied or not mounted": it is
 /// neither read nor filled. Mount it; or, if it really is empty now, accept it: first every copy believed to be there
 /// becomes a debt, then it is filled again.
 #[derive(Args)]
 #[command(after_help = "\
 Example:
-  outlast store accept nas")]
+  outlast store accept nas
+
+Exit codes: 0 accepted; 1 not accepted, or no gateway runs; 2 wrong arguments or configuration, or no such store")]
 pub struct AcceptArgs {
+    /// Its name in the configuration
     #[arg(value_name = "STORE")]
     pub name: String,
     /// Do not ask
@@ -497,6 +450,8 @@ pub struct AcceptArgs {
     pub yes: bool,
 }
 
+/// Show the point in under a minute: a store dies under load, and no client notices
+///
 /// Three stores in a temporary folder, on the real engine and ledger, with no network. Clients write, read, list and delete;
 /// a long download and a long upload are running when one store stops answering and is then killed. Reads and writes go on;
 /// what the store misses is owed to it; it returns and catches up. At the end every object is read back from each store
@@ -506,7 +461,9 @@ pub struct AcceptArgs {
 Examples:
   outlast demo
   outlast demo --plain                          lines, for logs and CI
-  outlast demo --min-copies 3 --no-spool        a demo that must fail: writes need the store that dies")]
+  outlast demo --min-copies 3 --no-spool        a demo that must fail: writes need the store that dies
+
+Exit codes: 0 no client noticed; 1 one did, or something differs; 2 wrong arguments; 4 broken off")]
 pub struct DemoArgs {
     /// Lines instead of the live picture; so it is too where stdout is no terminal
     #[arg(long)]
@@ -527,4 +484,36 @@ pub struct DemoArgs {
     /// How long the load runs
     #[arg(long, hide = true, value_parser = clap::value_parser!(u64).range(8..=300))]
     pub seconds: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    /// Whoever types `--help` finds what it does, how it is typed, and how it ends; without a shell that cuts it.
+    fn judge(command: &mut clap::Command, above: &str) {
+        let name = [above, command.get_name()].join(" ").trim_start().to_owned();
+        let help = command.render_long_help().to_string();
+        let mut below: Vec<_> = command.get_subcommands().filter(|sub| sub.get_name() != "help").cloned().collect();
+        if below.is_empty() {
+            let said = help.split("Usage:").next().unwrap_or_default().trim();
+            let (short, long) = said.split_once("\n\n").unwrap_or((said, ""));
+            assert!(!short.is_empty() && long.len() > 40, "{name} says no more than its one line:\n{help}");
+            let example = help.split_once("Example").is_some_and(|(_, shown)| shown.contains(&format!("\n  {name}")));
+            assert!(example, "{name} has no example:\n{help}");
+            assert!(help.contains("Exit codes: 0 "), "{name} does not say how it ends:\n{help}");
+        }
+        for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
+            assert!(argument.get_help().is_some(), "{name}: {argument} says nothing");
+        }
+        below.iter_mut().for_each(|sub| judge(sub, &name));
+    }
+
+    #[test]
+    fn every_help_teaches() {
+        let mut command = Cli::command();
+        command.build();
+        judge(&mut command, "");
+    }
 }

@@ -316,7 +316,7 @@ fn words(report: &RebuildReport) -> String {
     ));
     let clocks = &report.by_clocks;
     out.push_str(&format!(
-        "only clocks say: that {} are unchanged, when {} were modified\n",
+        "only clocks say: that {} did not change, when {} last did\n",
         count_text(clocks.unchanged, "copy"),
         count_text(clocks.modified, "object"),
     ));

@@ -70,9 +70,14 @@ fn leading_number(text: &str) -> Option<(u64, &str)> {
     Some((text[..digits].parse().ok()?, &text[digits..]))
 }
 
-/// "1 object", "2 objects".
+/// "1 object", "2 objects", "0 copies".
 pub fn count_text(count: u64, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+    let stem = noun.strip_suffix('y').filter(|stem| !stem.ends_with(['a', 'e', 'i', 'o', 'u']));
+    match (count, stem) {
+        (1, _) => format!("1 {noun}"),
+        (_, Some(stem)) => format!("{count} {stem}ies"),
+        (_, None) => format!("{count} {noun}s"),
+    }
 }
 
 /// 1536 → "1.5 KiB".
@@ -150,6 +155,8 @@ mod tests {
     fn texts() {
         assert_eq!(size_text(1536), "1.5 KiB");
         assert_eq!([0, 1, 2].map(|n| count_text(n, "object")), ["0 objects", "1 object", "2 objects"]);
+        assert_eq!([0, 1, 2].map(|n| count_text(n, "copy")), ["0 copies", "1 copy", "2 copies"]);
+        assert_eq!(count_text(2, "key"), "2 keys");
         assert_eq!(size_text(10 << 30), "10 GiB");
         assert_eq!(size_text(7), "7 B");
         assert_eq!(duration_text(95_000), "1m 35s");
