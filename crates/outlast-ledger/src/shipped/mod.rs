@@ -6,6 +6,9 @@ mod segment;
 
 mod order;
 
+#[cfg(test)]
+mod fuzz;
+
 pub use order::{Reading, segments_to_read};
 pub use row::{Row, RowPlace};
 pub use segment::{

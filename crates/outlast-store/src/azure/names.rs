@@ -174,6 +174,8 @@ fn unpack(text: &str) -> Option<Vec<u8>> {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests {
     use super::*;
 

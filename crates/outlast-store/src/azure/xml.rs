@@ -104,6 +104,8 @@ pub(super) fn block_list(ids: &[String]) -> String {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -78,6 +78,8 @@ pub(super) const UPLOADS: &str = ".outlast/uploads/";
 pub(super) const NAME_BYTES_MAX: usize = 1024;
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests {
     use super::*;
 

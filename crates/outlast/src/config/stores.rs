@@ -91,6 +91,17 @@ fn judge_store(store: &RawStore, timeouts: &Timeouts, world: &World<'_>, told: &
         read_price: price.read_per_1000.unwrap_or(0.0) / 1000.0,
         gib_price: price.egress_per_gib.unwrap_or(0.0),
     };
+    if let Some(money) = &store.deep_scrub.money_per_day
+        && price.read_per_1000.is_none()
+        && price.egress_per_gib.is_none()
+    {
+        let what = format!("{says} deep_scrub money_per_day limits nothing: no price is known here");
+        told.warn(
+            &money.span,
+            what,
+            "add price = { read_per_1000 = 0.0004, egress_per_gib = 0.09 }, or use bytes_per_day",
+        );
+    }
     let settle_ms = store.settle_time.as_ref().map(|settle| settle.value);
     Some(StoreConfig { kind: kind?, names, settle_ms, price, deep_scrub })
 }

@@ -484,6 +484,13 @@ fn addresses_times_and_the_rest() {
             "16: error: [store.two] settle_time is shorter than a request may live | a late call could overwrite what it no longer guards: at least [timeouts] request (10m)",
         ],
     );
+    check(
+        &with_two("deep_scrub = { money_per_day = 0.5 }\n"),
+        &[
+            "16: warning: [store.two] deep_scrub money_per_day limits nothing: no price is known here | add price = { read_per_1000 = 0.0004, egress_per_gib = 0.09 }, or use bytes_per_day",
+        ],
+    );
+    check(&with_two("deep_scrub = { money_per_day = 0.5 }\nprice = { egress_per_gib = 0.09 }\n"), &[]);
 }
 
 #[test]
