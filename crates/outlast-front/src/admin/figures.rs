@@ -132,10 +132,11 @@ fn signed(value: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::Metrics;
+    use crate::metrics::{Finished, Metrics};
     use outlast_engine::{DeepRound, FaultStatus, ShippingStatus, SpoolStatus, TrashStatus};
     use outlast_rules::Moment;
     use std::collections::{BTreeMap, BTreeSet};
+    use std::time::Duration;
 
     /// One of everything, so that every figure has a line.
     fn full() -> Status {
@@ -230,7 +231,11 @@ mod tests {
     #[test]
     fn the_page_names_every_metric_and_no_other() {
         let mut text = String::new();
-        Metrics::default().write(&mut text).expect("a string takes everything");
+        let metrics = Metrics::default();
+        metrics.begin();
+        let took = Duration::from_millis(1);
+        metrics.finish(Finished { operation: "GetObject", status: 200, took, received: 0, sent: 0, cut: true });
+        metrics.write(&mut text).expect("a string takes everything");
         write(&full(), &mut text).expect("a string takes everything");
         let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
         let emitted: BTreeSet<String> = types.map(str::to_owned).collect();
