@@ -90,6 +90,9 @@ fn of_code(code: &str) -> Option<&'static str> {
         "invalid_grant" => {
             "the service account's key is not valid: make a new one, and look at the clock of this machine"
         }
+        "BucketAlreadyExists" => {
+            "somebody else has a bucket of this name, which all customers of the service share: choose another bucket_prefix"
+        }
         "AccessDenied" | "AuthorizationFailure" | "AuthorizationPermissionMismatch" => RIGHTS,
         _ => return None,
     })
@@ -158,7 +161,7 @@ mod tests {
 
     #[test]
     fn what_to_do() {
-        let table: [(Fault, &str, Option<Cause>, &str); 24] = [
+        let table: [(Fault, &str, Option<Cause>, &str); 25] = [
             (Fault::Denied, "SignatureDoesNotMatch", None, "copy secret_key again"),
             (Fault::Denied, "InvalidAccessKeyId", None, "copy access_key again"),
             (Fault::BadRequest, "AuthorizationHeaderMalformed", None, "region or access_key"),
@@ -174,6 +177,7 @@ mod tests {
             (Fault::ClockSkew, "", None, "timedatectl"),
             (Fault::Denied, "AccessDenied", None, "list, read, write and delete"),
             (Fault::Denied, "", None, "look at the keys"),
+            (Fault::BadRequest, "BucketAlreadyExists", None, "bucket_prefix"),
             (Fault::Denied, "ExpiredToken", None, "session_token has run out"),
             (Fault::Denied, "AccountProblem", None, "bills"),
             (Fault::Broken, "", Some(Cause::NotTls), "write http://"),
