@@ -1,7 +1,7 @@
 //! Objects that somebody else put under our names: told apart, kept, reported, then overwritten (protocol.md 2.4).
 
 use crate::counters::count;
-use crate::elsewhere::Elsewhere;
+use crate::elsewhere::{Elsewhere, cut};
 use crate::engine::Engine;
 use crate::seats::Seat;
 use outlast_rules::{
@@ -11,6 +11,15 @@ use outlast_rules::{
 use outlast_store::{Answer, At, Dress, Found, PutSpec};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// An MD5, and of how many parts' MD5s it is one. None: an ETag of another make.
+fn md5_and_parts(etag: &str) -> Option<(&str, Option<u32>)> {
+    let (md5, parts) = match etag.split_once('-') {
+        Some((md5, parts)) => (md5, Some(parts.parse().ok()?)),
+        None => (etag, None),
+    };
+    (md5.len() == 32 && md5.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some((md5, parts))
+}
 
 impl Engine {
     /// Is what was found a right copy of this entry?
@@ -37,13 +46,22 @@ impl Engine {
         }
     }
 
-    /// Stamp and size are right and the bytes cannot be: both ETags are the MD5 of a body sent whole, and they differ.
+    /// Stamp and size are right and the bytes cannot be: both ETags are the MD5 of a body sent whole, or of the same parts, and
+    /// they differ.
     pub(crate) fn is_other_md5(&self, bucket: &BucketName, entry: &Entry, store: &StoreName, there: &str) -> bool {
-        let is_md5 = |etag: &str| etag.len() == 32 && etag.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let says_md5 = self
-            .seat(store)
-            .is_some_and(|seat| seat.probe_of(&seat.names.native(bucket)).is_some_and(|probe| probe.etag_is_md5));
-        says_md5 && is_md5(there) && is_md5(&entry.etag) && !there.eq_ignore_ascii_case(&entry.etag)
+        let Some(seat) = self.seat(store).filter(|seat| seat.says_md5(&seat.names.native(bucket))) else {
+            return false;
+        };
+        let alike = match (md5_and_parts(there), md5_and_parts(&entry.etag)) {
+            (Some((_, None)), Some((_, None))) => true,
+            // Elsewhere cut, where a store's limits want it.
+            (Some((_, there)), Some((_, here))) => {
+                let sizes = if let Layout::Parts(sizes) = &entry.layout { Some(sizes) } else { None };
+                there == here && sizes.is_some() && cut(seat, entry).as_ref() == sizes
+            }
+            _ => false,
+        };
+        alike && !there.eq_ignore_ascii_case(&entry.etag)
     }
 
     /// A copy of this entry that has lost its stamp: size and ETag are those of the copy that was there (counter-example 28).

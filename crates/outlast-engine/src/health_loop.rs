@@ -144,9 +144,9 @@ impl Engine {
         }
     }
 
-    /// Its list was short, and what was missing is missing still, or nobody can tell.
-    async fn stays_short(&self, seat: &Arc<Seat>) -> bool {
-        if !matches!(seat.health(|health| health.condemned()), Some(Reason::Short { .. })) {
+    /// Its list was short, and what was missing is missing still, or nobody can tell. Whatever it was condemned for since.
+    async fn stays_short(self: &Arc<Self>, seat: &Arc<Seat>) -> bool {
+        if seat.health(|health| health.condemned()).is_none() {
             return false;
         }
         self.is_still_short(seat).await.unwrap_or_else(|error| {

@@ -101,7 +101,7 @@ impl Engine {
                     tracing::warn!("{words}");
                     self.condemn(seat, Reason::MarkerDamaged).await;
                 }
-                Ok(Identity::Ours | Identity::Unmarked) => self.remember_short(seat).await?,
+                Ok(Identity::Ours | Identity::Unmarked) => {}
                 Err(NotTold::Ledger(error)) => return Err(error.into()),
                 Err(NotTold::Store(error)) => {
                     seat.remember(&error);
@@ -110,6 +110,8 @@ impl Engine {
                     self.condemn(seat, unreached(error.fault)).await;
                 }
             }
+            // Whatever else it says of itself now: an earlier process found its list short.
+            self.remember_short(seat).await?;
         }
         Ok(())
     }
@@ -186,7 +188,10 @@ impl Engine {
         let now = self.now();
         let before = seat.health(|health| {
             let before = health.condemned();
-            health.condemn(now, reason);
+            // Wrong bytes in its marker are no news of a store that hands out wrong bytes, and no way out of that.
+            if !(before == Some(Reason::BytesDiffer) && reason == Reason::MarkerDamaged) {
+                health.condemn(now, reason);
+            }
             before
         });
         if before != Some(reason) {

@@ -95,6 +95,9 @@ impl Kept {
     }
 }
 
+/// Why a store that took a record is no place for it.
+const COUNTS_NOT: &str = "it took the record, but what lies there counts for nothing";
+
 impl Engine {
     /// The record on `min_copies` stores, one fewer when the ledger must stand in. Its name is unique and never overwritten.
     pub(crate) async fn write_record(
@@ -120,6 +123,8 @@ impl Engine {
         for seat in self.seats_taking(bucket) {
             let at = folder.at(&seat, bucket, name);
             let (engine, body) = (self.clone(), body.clone());
+            // Where copies count for nothing, a record is one more chance to be found again, and no place either.
+            let counts = seat.is_fit(bucket) && seat.health(|health| health.condemned()).is_none();
             let call = self.tasks.spawn(async move {
                 if folder == Folder::Home
                     && let Err(error) = engine.make_home(&seat).await
@@ -130,7 +135,8 @@ impl Engine {
                 let fence = seat.grades(&at.bucket).put.fenced.then_some(Fence::Absent);
                 let spec = PutSpec { dress: Dress::default(), fence, md5: None };
                 let answer = seat.watched(OpClass::Write, seat.store.put(&at, &spec, Body::Whole(body))).await;
-                (seat.name.clone(), stands(answer))
+                let counts = stands(answer).and_then(|()| if counts { Ok(()) } else { Err(COUNTS_NOT.to_owned()) });
+                (seat.name.clone(), counts)
             });
             calls.push(call);
         }

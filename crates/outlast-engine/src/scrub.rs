@@ -17,6 +17,7 @@ const SCRUB_EVERY_MS: u64 = 24 * 3_600_000;
 const LOOK_EVERY: Duration = Duration::from_secs(15 * 60);
 /// Debts written down together.
 const BATCH: usize = 500;
+
 /// What is missing is owed only when it is known whether the list as a whole is short. So many are held back meanwhile, about
 /// 10 MiB; then the bucket's own count decides.
 const HELD_BACK_MAX: usize = 20_000;
@@ -47,8 +48,8 @@ struct Pass {
     held: u64,
     /// Every missing one whose number is a power of two: a few, from all over the list.
     samples: Vec<Key>,
-    /// It was judged before its end, and found long enough.
-    is_judged: bool,
+    /// It was judged before its end, and found long enough so far; what the bucket has in all.
+    judged_by: Option<u64>,
 }
 
 impl Pass {
@@ -64,15 +65,16 @@ impl Pass {
             Beside::Missing(key, entry) => {
                 self.found.missing += 1;
                 self.held += holds(&entry);
-                if holds(&entry) == 0 || self.is_judged {
-                    self.owed.push(look(&key, Some(&entry)));
+                let owed = look(&key, Some(&entry));
+                if holds(&entry) == 0 {
+                    self.owed.push(owed);
                     return;
                 }
                 self.missing += 1;
-                self.held_back.push(look(&key, Some(&entry)));
                 if self.missing.is_power_of_two() {
                     self.samples.push(key);
                 }
+                if self.judged_by.is_some() { self.owed.push(owed) } else { self.held_back.push(owed) }
             }
             Beside::Differs(key, entry, _) => {
                 self.found.differing += 1;
@@ -88,15 +90,21 @@ impl Pass {
         }
     }
 
-    /// `of`: the objects that should be listed in all. None: it is long enough, and what was held back is owed.
-    fn judge(&mut self, bucket: &BucketName, of: u64) -> Option<ShortList> {
-        if is_suddenly_short(self.missing, of) {
-            let samples = std::mem::take(&mut self.samples);
-            return Some(ShortList { bucket: bucket.clone(), missing: self.missing, of, samples });
-        }
-        self.is_judged = true;
+    /// `of`: the objects that should be listed in all. None: it is long enough.
+    fn judge(&self, bucket: &BucketName, of: u64) -> Option<ShortList> {
+        let samples = || self.samples.clone();
+        is_suddenly_short(self.missing, of).then(|| ShortList {
+            bucket: bucket.clone(),
+            missing: self.missing,
+            of,
+            samples: samples(),
+        })
+    }
+
+    /// What was held back is owed, and so is what is missing from now on.
+    fn let_go(&mut self, of: u64) {
+        self.judged_by = Some(of);
         self.owed.append(&mut self.held_back);
-        None
     }
 }
 
@@ -124,11 +132,6 @@ impl Engine {
                 }
             }
         }
-    }
-
-    /// As one that was compared last at the beginning of time: the next round is due at once.
-    pub(crate) fn is_to_be_scrubbed(&self, store: &StoreName, bucket: &BucketName) -> Change {
-        Change::SetFact { name: scrubbed_fact(store, bucket), value: "0".to_owned() }
     }
 
     /// The day of the last pass is in the ledger: a gateway that is restarted every night scrubs all the same. A bucket that was
@@ -168,25 +171,39 @@ impl Engine {
         while let Some(beside) = comparison.next().await? {
             pass.take(&seat.name, bucket, beside, self.now());
             if pass.held_back.len() >= HELD_BACK_MAX {
-                let of = self.ledger.bucket_totals(bucket).await?.0;
-                if let Some(short) = pass.judge(bucket, of) {
+                pass.let_go(self.ledger.bucket_totals(bucket).await?.0);
+            }
+            if let Some(short) = pass.judged_by.and_then(|of| pass.judge(bucket, of)) {
+                if self.is_short_for_good(seat, &short).await {
                     return self.ends_short(seat, pass.found, &short).await;
                 }
+                // Once is enough.
+                pass.let_go(u64::MAX);
             }
             if pass.owed.len() >= BATCH {
                 self.owe(&mut pass.owed).await?;
             }
         }
-        let held = pass.held;
-        if !pass.is_judged
-            && let Some(short) = pass.judge(bucket, held)
+        if pass.judged_by.is_none()
+            && let Some(short) = pass.judge(bucket, pass.held)
+            && self.is_short_for_good(seat, &short).await
         {
             return self.ends_short(seat, pass.found, &short).await;
         }
+        pass.let_go(pass.held);
         self.owe(&mut pass.owed).await?;
         pass.found.orphans = self.sweep_orphans(seat, bucket).await?;
         seat.bell.notify_one();
         Ok(pass.found)
+    }
+
+    /// A list that lags behind a burst of writes or deletes is short for a moment: what it lacks is looked for once more.
+    async fn is_short_for_good(&self, seat: &Seat, short: &ShortList) -> bool {
+        match self.look_at_samples(seat, short).await {
+            Ok((there, missing)) => missing > there,
+            // Nobody knows; it is no time to fill it.
+            Err(_) => true,
+        }
     }
 
     async fn owe(&self, owed: &mut Vec<Change>) -> Result<(), CompareError> {
@@ -200,5 +217,50 @@ impl Engine {
     async fn ends_short(&self, seat: &Arc<Seat>, found: Scrubbed, short: &ShortList) -> Result<Scrubbed, CompareError> {
         self.condemn_short(seat, short).await?;
         Ok(Scrubbed { is_short: true, ..found })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use outlast_rules::{EntryKind, Head, Layout, Pin, Seq, WriteId};
+
+    /// In a bucket so large that a tenth of it is more than may be held back, the verdict comes when the tenth is reached.
+    #[test]
+    fn what_was_let_go_is_counted_on() {
+        let store = StoreName::parse("s0").unwrap();
+        let bucket = BucketName::parse("photos").unwrap();
+        let pin = Pin { etag: "e".into(), version: None };
+        let entry = Entry {
+            write: WriteId(1),
+            seq: Seq(1),
+            kind: EntryKind::Object,
+            size: 1,
+            etag: "e".into(),
+            modified: Moment(1),
+            head: Head::default(),
+            layout: Layout::Whole,
+            checksums: vec![],
+            holders: [(store.clone(), pin)].into(),
+            adopted_from: None,
+            predecessors: vec![],
+            record: None,
+        };
+        let mut pass = Pass::default();
+        let miss = |pass: &mut Pass, nth: u64| {
+            let key = Key::parse(&format!("k{nth:06}")).unwrap();
+            pass.take(&store, &bucket, Beside::Missing(key, entry.clone()), Moment(2));
+        };
+        for nth in 0..100 {
+            miss(&mut pass, nth);
+        }
+        assert_eq!((pass.held_back.len(), pass.owed.len()), (100, 0));
+        pass.let_go(1_000);
+        assert!(pass.judge(&bucket, 1_000).is_none());
+        assert_eq!((pass.held_back.len(), pass.owed.len()), (0, 100));
+        miss(&mut pass, 100);
+        let short = pass.judge(&bucket, 1_000).expect("101 of 1,000");
+        assert_eq!((short.missing, short.of, short.samples.len()), (101, 1_000, 7));
+        assert_eq!(pass.owed.len(), 101);
     }
 }

@@ -200,6 +200,11 @@ impl Seat {
         probes.values().find_map(|(report, _)| report.fit_as_place().err())
     }
 
+    /// Was it found to give the MD5 of a body as its ETag?
+    pub fn says_md5(&self, native: &str) -> bool {
+        self.probe_of(native).is_some_and(|probe| probe.etag_is_md5)
+    }
+
     /// Can it tell this key from every other? One that drops leading slashes would put `/a` on top of `a`.
     pub fn can_hold(&self, bucket: &BucketName, key: &Key) -> bool {
         let drops = || self.probe_of(&self.names.native(bucket)).is_some_and(|probe| probe.drops_slashes == Some(true));
@@ -352,8 +357,24 @@ impl Seat {
     /// What changes a store is sent in our own epoch only.
     async fn may_change(&self, class: OpClass) -> Answer<()> {
         match class {
-            OpClass::Write | OpClass::Delete => self.is_in_our_epoch().await,
+            OpClass::Write | OpClass::Delete => {
+                self.is_undoubted()?;
+                self.is_in_our_epoch().await
+            }
             OpClass::Read | OpClass::List => Ok(()),
+        }
+    }
+
+    /// Nothing is changed on a store of which nobody knows what it is.
+    fn is_undoubted(&self) -> Answer<()> {
+        match self.health(|health| health.condemned()) {
+            Some(reason @ (Reason::Short { .. } | Reason::MarkerDamaged)) => Err(StoreError {
+                fault: Fault::Identity,
+                applied: Applied::NotSent,
+                message: reason.to_string(),
+                ..self.silence("call", Duration::ZERO)
+            }),
+            _ => Ok(()),
         }
     }
 
@@ -363,10 +384,11 @@ impl Seat {
         self.within(OpClass::Read, LOOK_DEADLINE, &what, self.store.head(&at, None)).await
     }
 
-    /// A store whose identity is not proven is neither filled nor read (protocol.md 6): the call is not sent, and tells nothing.
+    /// A store whose identity is not proven is neither filled nor read (protocol.md 6): the call is not sent, and tells nothing. One
+    /// that is only in doubt is read, after all others: pins, stamps and digests say what is right there.
     pub fn is_itself(&self, what: &str) -> Answer<()> {
         match self.health(|health| health.condemned()) {
-            None | Some(Reason::BytesDiffer | Reason::Short { .. }) => Ok(()),
+            None | Some(Reason::BytesDiffer | Reason::Short { .. } | Reason::MarkerDamaged) => Ok(()),
             Some(reason) => Err(StoreError {
                 fault: Fault::Identity,
                 applied: Applied::NotSent,

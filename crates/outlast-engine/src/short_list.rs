@@ -58,9 +58,9 @@ impl Engine {
         Ok(kept.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
-    /// The samples are looked at again. All there: the store is what it was, and its list is compared anew.
-    pub(crate) async fn is_still_short(&self, seat: &Arc<Seat>) -> Result<bool, NotTold> {
-        let Some(found) = self.short_list(seat).await? else { return Ok(false) };
+    /// Looks at the samples: how many that should be there are, and how many are not.
+    pub(crate) async fn look_at_samples(&self, seat: &Seat, found: &ShortList) -> Result<(usize, usize), NotTold> {
+        let (mut there, mut missing) = (0, 0);
         for key in &found.samples {
             // Deleted or written anew meanwhile: no longer expected there.
             let entry = self.ledger.key_state(&found.bucket, key).await?.entry;
@@ -70,13 +70,26 @@ impl Engine {
             let at = seat.at(&found.bucket, key);
             let what = format!("head {}/{key}", found.bucket);
             match seat.in_time(&what, MARKER_DEADLINE, seat.store.head(&at, None)).await {
-                Ok(_) => {}
-                Err(error) if matches!(error.fault, Fault::NoKey | Fault::NoBucket) => return Ok(true),
+                Ok(_) => there += 1,
+                Err(error) if matches!(error.fault, Fault::NoKey | Fault::NoBucket) => missing += 1,
                 Err(error) => return Err(error.into()),
             }
         }
-        let due = self.is_to_be_scrubbed(&seat.name, &found.bucket);
-        self.ledger.commit(vec![self.forget_short(&seat.name), due]).await?;
+        Ok((there, missing))
+    }
+
+    /// The samples first, because a listing costs; when none is missing any more, the whole list decides.
+    pub(crate) async fn is_still_short(self: &Arc<Self>, seat: &Arc<Seat>) -> Result<bool, NotTold> {
+        let Some(found) = self.short_list(seat).await? else { return Ok(false) };
+        let is_served = self.serving_buckets().iter().any(|bucket| bucket.name == found.bucket);
+        if is_served {
+            let (_, missing) = self.look_at_samples(seat, &found).await?;
+            if missing > 0 || self.scrub(&seat.name, &found.bucket).await.is_ok_and(|scrubbed| scrubbed.is_short) {
+                self.condemn(seat, found.reason()).await;
+                return Ok(true);
+            }
+        }
+        self.ledger.commit(vec![self.forget_short(&seat.name)]).await?;
         self.note("standing", format!("{}: what was missing from its list is back", seat.name)).await;
         Ok(false)
     }

@@ -102,6 +102,11 @@ async fn a_list_that_is_suddenly_short_is_not_filled_until_it_is_accepted() {
     }
     world.put("later", b"later").await.unwrap();
     assert_eq!(world.on_store(2).await.len(), 80);
+    // Not even a tombstone record: nothing at all is written there.
+    world.put("gone", b"gone").await.unwrap();
+    world.delete("gone").await.unwrap();
+    let records = world.stores[2].list("photos", ".outlast/tomb/", None).await.unwrap();
+    assert_eq!(records.copies, []);
 
     world.engine.accept_store(&name(2)).await.unwrap();
     tokio::time::sleep(HOUR).await;
@@ -144,7 +149,7 @@ async fn a_list_that_is_whole_again_is_believed_again() {
     world.engine.stop().await;
 }
 
-/// What an earlier process found holds for the next one.
+/// What an earlier process found holds for the next one, also where the store cannot be asked at its start.
 #[tokio::test(start_paused = true)]
 async fn a_restart_does_not_forget_that_a_list_is_short() {
     let world = short_by(120).await;

@@ -3,6 +3,7 @@
 use crate::asks::{CopyPartAsk, PartFacts, PutPartAsk, ReadError, UploadError, WriteError};
 use crate::attempts::Slot;
 use crate::copy::COPY_BYTES_MAX;
+use crate::digest::hex;
 use crate::engine::Engine;
 use crate::held::Held;
 use crate::multipart::manage::part_facts;
@@ -341,7 +342,14 @@ impl Engine {
         if answer.is_ok() && self.attempts.is_uncertain(slot, etag, self.now()) {
             return Err(format!("{}: other bytes of part {} may still land there", seat.name, slot.number));
         }
-        answer.map_err(|error| error.to_string())
+        let there = answer.map_err(|error| error.to_string())?;
+        if let Some(md5) = md5.map(|md5| hex(&md5))
+            && seat.says_md5(&at.bucket)
+            && !there.eq_ignore_ascii_case(&md5)
+        {
+            return Err(format!("{}: it took part {} and holds other bytes than were sent", seat.name, slot.number));
+        }
+        Ok(there)
     }
 }
 

@@ -62,6 +62,8 @@ pub struct Puppet {
     zombies: Mutex<Vec<Zombie>>,
     /// Calls until it refuses; 0: it never tires.
     tires: AtomicUsize,
+    /// Parts arrive with another bit in their middle, and are taken.
+    pub garbles_parts: AtomicBool,
 }
 
 impl Puppet {
@@ -73,6 +75,7 @@ impl Puppet {
             bucket_trick: Mutex::new(None),
             zombies: Mutex::new(vec![]),
             tires: AtomicUsize::new(0),
+            garbles_parts: AtomicBool::new(false),
         })
     }
 
@@ -306,7 +309,16 @@ impl Store for Line {
         self.pass("create upload", self.puppet.inner.create_upload(at, dress)).await
     }
     async fn put_part(&self, at: &At, upload: &str, number: u32, body: Body, md5: Option<[u8; 16]>) -> Answer<String> {
-        self.pass("put part", self.puppet.inner.put_part(at, upload, number, body, md5)).await
+        if !self.puppet.garbles_parts.load(Ordering::SeqCst) {
+            return self.pass("put part", self.puppet.inner.put_part(at, upload, number, body, md5)).await;
+        }
+        let mut bytes = match body {
+            Body::Whole(bytes) | Body::Shared(Shared { bytes, .. }) => bytes.to_vec(),
+            Body::Stream { bytes, .. } => bytes.try_collect::<Vec<Bytes>>().await.expect("a whole body").concat(),
+        };
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        self.pass("put part", self.puppet.inner.put_part(at, upload, number, Body::Whole(bytes.into()), None)).await
     }
     async fn complete_upload(&self, at: &At, upload: &str, parts: &[NativePart], fence: Option<&Fence>) -> Answer<Pin> {
         self.tricked("complete", |_| {}, self.puppet.inner.complete_upload(at, upload, parts, fence)).await
