@@ -15,6 +15,43 @@ use tokio::sync::OwnedSemaphorePermit;
 /// `s3s::ops`, a 404 too, and dumps each 5xx under `s3s::service`: filter these targets (`s3s=off`), our lines say it better.
 pub const LOG_TARGET: &str = "outlast::requests";
 
+/// The status under which a request is counted whose client went away before there was an answer. No status of HTTP: it is
+/// never sent, and is what other servers write into their logs for the same.
+pub const CLIENT_GONE: u16 = 499;
+
+/// A request that is being served. Dropped before its answer is made, it is counted all the same: its client has gone.
+pub struct Running {
+    method: Method,
+    received: u64,
+    trace: Arc<Trace>,
+    metrics: Arc<Metrics>,
+    is_answered: bool,
+}
+
+impl Running {
+    pub fn begin(method: Method, received: u64, trace: Arc<Trace>, metrics: Arc<Metrics>) -> Running {
+        metrics.begin();
+        Running { method, received, trace, metrics, is_answered: false }
+    }
+
+    /// From here on the answer's end is the request's.
+    pub fn answer(mut self, body: Body, status: u16, permit: Option<OwnedSemaphorePermit>) -> Answer {
+        self.is_answered = true;
+        let is_whole = self.method == Method::HEAD || HttpBody::is_end_stream(&body);
+        let (method, trace, metrics) = (self.method.clone(), self.trace.clone(), self.metrics.clone());
+        Answer { body, method, status, received: self.received, sent: 0, is_whole, trace, metrics, _permit: permit }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            let (status, received) = (CLIENT_GONE, self.received);
+            tell(&self.metrics, &self.trace, &self.method, Seen { status, received, sent: 0, cut: false });
+        }
+    }
+}
+
 /// Holds the request's place among those served at once until the last byte or the client has gone.
 pub struct Answer {
     body: Body,
@@ -26,21 +63,6 @@ pub struct Answer {
     trace: Arc<Trace>,
     metrics: Arc<Metrics>,
     _permit: Option<OwnedSemaphorePermit>,
-}
-
-impl Answer {
-    pub fn new(
-        body: Body,
-        method: Method,
-        status: u16,
-        received: u64,
-        trace: Arc<Trace>,
-        metrics: Arc<Metrics>,
-        permit: Option<OwnedSemaphorePermit>,
-    ) -> Answer {
-        let is_whole = method == Method::HEAD || HttpBody::is_end_stream(&body);
-        Answer { body, method, status, received, sent: 0, is_whole, trace, metrics, _permit: permit }
-    }
 }
 
 impl HttpBody for Answer {
@@ -71,32 +93,43 @@ impl HttpBody for Answer {
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        let trace = &self.trace;
-        let took = trace.began.elapsed();
-        let cut = !self.is_whole;
-        let (operation, status) = (trace.operation(), self.status);
-        let (received, sent) = (self.received, self.sent);
-        self.metrics.finish(Finished { operation, status, took, received, sent, cut });
-        let text = |cell: &std::sync::OnceLock<String>| cell.get().cloned().unwrap_or_default();
-        let peer = trace.peer.map(|peer| peer.to_string()).unwrap_or_default();
-        let words = words(&self.method, trace, status, took.as_secs_f64());
-        macro_rules! line {
-            ($level:ident) => {
-                tracing::$level!(
-                    target: LOG_TARGET,
-                    id = trace.id, user = text(&trace.user), peer, method = %self.method, operation,
-                    bucket = text(&trace.bucket), key = text(&trace.key), status, ms = took.as_secs_f64() * 1000.0,
-                    received, sent, source = text(&trace.source), cut,
-                    "{words}"
-                )
-            };
-        }
-        match status {
-            500.. => line!(warn),
-            _ if cut => line!(warn),
-            400.. => line!(info),
-            _ => line!(debug),
-        }
+        let seen = Seen { status: self.status, received: self.received, sent: self.sent, cut: !self.is_whole };
+        tell(&self.metrics, &self.trace, &self.method, seen);
+    }
+}
+
+/// How a request ended.
+struct Seen {
+    status: u16,
+    received: u64,
+    sent: u64,
+    cut: bool,
+}
+
+fn tell(metrics: &Metrics, trace: &Trace, method: &Method, seen: Seen) {
+    let took = trace.began.elapsed();
+    let Seen { status, received, sent, cut } = seen;
+    let operation = trace.operation();
+    metrics.finish(Finished { operation, status, took, received, sent, cut });
+    let text = |cell: &std::sync::OnceLock<String>| cell.get().cloned().unwrap_or_default();
+    let peer = trace.peer.map(|peer| peer.to_string()).unwrap_or_default();
+    let words = words(method, trace, status, took.as_secs_f64());
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(
+                target: LOG_TARGET,
+                id = trace.id, user = text(&trace.user), peer, method = %method, operation,
+                bucket = text(&trace.bucket), key = text(&trace.key), status, ms = took.as_secs_f64() * 1000.0,
+                received, sent, source = text(&trace.source), cut,
+                "{words}"
+            )
+        };
+    }
+    match status {
+        500.. => line!(warn),
+        _ if cut => line!(warn),
+        400.. => line!(info),
+        _ => line!(debug),
     }
 }
 
@@ -120,8 +153,7 @@ mod tests {
     use http_body_util::BodyExt;
 
     fn answer(body: Body, metrics: &Arc<Metrics>) -> Answer {
-        metrics.begin();
-        Answer::new(body, Method::GET, 200, 0, Trace::new(None), metrics.clone(), None)
+        Running::begin(Method::GET, 0, Trace::new(None), metrics.clone()).answer(body, 200, None)
     }
 
     fn printed(metrics: &Metrics) -> String {
@@ -159,5 +191,16 @@ mod tests {
         let text = printed(&metrics);
         assert!(text.contains(r#"outlast_s3_bodies_cut_total{operation="none"} 1"#), "{text}");
         assert!(text.contains("outlast_s3_requests_running 0"), "{text}");
+    }
+
+    #[test]
+    fn whoever_goes_before_the_answer_is_counted_once() {
+        let metrics = Arc::new(Metrics::default());
+        drop(Running::begin(Method::PUT, 7, Trace::new(None), metrics.clone()));
+        let text = printed(&metrics);
+        assert!(text.contains(r#"outlast_s3_requests_total{operation="none",status="499"} 1"#), "{text}");
+        assert!(text.contains("outlast_s3_requests_running 0"), "{text}");
+        assert!(text.contains("outlast_s3_received_bytes_total 7"), "{text}");
+        assert!(!text.contains("outlast_s3_bodies_cut_total{"), "no answer was cut: {text}");
     }
 }

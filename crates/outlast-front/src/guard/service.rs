@@ -1,6 +1,6 @@
 //! The guard's order of questions, from the cheapest to s3s.
 
-use super::ended::Answer;
+use super::ended::{Answer, Running};
 use super::expects::Expects;
 use super::{answer, cors::Cors, ignored, late, limits, signature, whole_body};
 use crate::chunks::Chunked;
@@ -45,8 +45,9 @@ impl Guard {
     pub async fn handle(&self, request: Request<Body>, peer: Option<SocketAddr>) -> Response<Answer> {
         let trace = Trace::new(peer);
         let (expects, mut request) = Expects::of(request);
-        self.metrics.begin();
         let head = Seen::of(&request);
+        let running =
+            Running::begin(head.method.clone(), head.length.unwrap_or(0), trace.clone(), self.metrics.clone());
         if let Some(length) = head.length {
             trace.content_length.get_or_init(|| length);
         }
@@ -64,9 +65,7 @@ impl Guard {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         let status = response.status().as_u16();
-        response.map(|body| {
-            Answer::new(body, head.method, status, head.length.unwrap_or(0), trace, self.metrics.clone(), permit)
-        })
+        response.map(|body| running.answer(body, status, permit))
     }
 
     fn permit(&self) -> S3Result<OwnedSemaphorePermit> {
