@@ -20,6 +20,10 @@ pub struct OpenUpload {
     pub parts: BTreeMap<u32, (String, Content)>,
     /// Parts sent anew of which nobody was told that they stand: the bytes before them may be gone.
     pub unsure: BTreeSet<u32>,
+    /// A Complete of it found too few stores. Those that took it have used up their native upload, and where the write was then rolled
+    /// back or written over, its bytes lie only in the uploads of the others: readable by nobody before one of these is completed.
+    /// Where no spool keeps them, the next Complete may be refused once more while that is done behind it (protocol.md 2.7b).
+    pub was_tried: bool,
 }
 
 /// How much of a run is told.
@@ -52,6 +56,8 @@ pub struct Pages {
     /// By the number that an object carries: the requests that may have made it.
     makers: BTreeMap<u32, Vec<u32>>,
     pub uploads: BTreeMap<usize, OpenUpload>,
+    /// The spool keeps what stores lack.
+    pub spools: bool,
     /// Client requests that are on their way.
     pub on_their_way: BTreeSet<u32>,
 }
@@ -66,6 +72,7 @@ impl Books {
             failure: None,
             portraits: BTreeMap::new(),
             tick: 0,
+            spools: true,
             keys: vec![Register::default(); KEYS.len()],
             buckets: vec![Register::default(); BUCKETS.len()],
             contents: BTreeMap::new(),

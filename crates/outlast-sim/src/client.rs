@@ -327,7 +327,14 @@ impl Client {
         let ask = CreateUploadAsk { bucket, key: name, head: head_of(self.id), checksum: None, composite: None };
         match self.engine.create_upload(ask).await {
             Ok(id) if self.is_heard() => {
-                let open = OpenUpload { id, key, made_by: self.id, parts: BTreeMap::new(), unsure: BTreeSet::new() };
+                let open = OpenUpload {
+                    id,
+                    key,
+                    made_by: self.id,
+                    parts: BTreeMap::new(),
+                    unsure: BTreeSet::new(),
+                    was_tried: false,
+                };
                 self.books.pages().uploads.insert(upload, open);
                 "200".to_owned()
             }
@@ -393,7 +400,12 @@ impl Client {
             }
             Ok(written) => self.wrote(upload.key, self.id, Ok(written)),
             Err(UploadError::Write(error)) => {
-                let calm = self.calm && !upload.unsure.contains(&number);
+                let may_be_used_up = {
+                    let mut pages = self.books.pages();
+                    pages.uploads.entry(slot).and_modify(|open| open.was_tried |= open.id == upload.id);
+                    upload.was_tried && !pages.spools
+                };
+                let calm = self.calm && !upload.unsure.contains(&number) && !may_be_used_up;
                 let (books, engine, pulse) = (self.books.clone(), self.engine.clone(), self.pulse.clone());
                 Client { books, engine, pulse, id: self.id, calm }.wrote(upload.key, self.id, Err(error))
             }

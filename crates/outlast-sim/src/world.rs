@@ -109,6 +109,7 @@ impl World {
         };
         let places: Vec<Place> = plan.kinds.iter().enumerate().map(place).collect();
         let switches = places.iter().map(|_| Arc::new(Switch::default())).collect();
+        books.pages().spools = plan.spool_counts;
         World {
             chance: Chance::new(plan.seed, 2),
             way: Arc::new(Mutex::new(Chance::new(plan.seed, 3))),
