@@ -131,3 +131,48 @@ impl Seen {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use s3s::dto::{ListBucketsInput, ListBucketsOutput};
+    use s3s::service::S3ServiceBuilder;
+    use s3s::{S3, S3Request, S3Response};
+
+    /// Answers nobody.
+    struct Silent;
+
+    #[async_trait::async_trait]
+    impl S3 for Silent {
+        async fn list_buckets(&self, _: S3Request<ListBucketsInput>) -> S3Result<S3Response<ListBucketsOutput>> {
+            std::future::pending().await
+        }
+    }
+
+    /// What hyper does when a client hangs up: nobody asks for the answer any more.
+    #[tokio::test]
+    async fn a_request_that_is_dropped_is_counted() {
+        let metrics = Arc::new(Metrics::default());
+        let service = || S3ServiceBuilder::new(Silent).build();
+        let services = (service(), service());
+        let guard = Guard::new(services, Cors::new(&[]), metrics.clone(), 10, CancellationToken::new());
+        let printed = || {
+            let mut text = String::new();
+            metrics.write(&mut text).expect("a string takes everything");
+            text
+        };
+        let request = Request::get("/").header(header::HOST, "localhost").body(Body::empty()).expect("a request");
+        {
+            let call = guard.handle(request, None);
+            tokio::pin!(call);
+            tokio::select! {
+                biased;
+                answer = &mut call => panic!("answered with {}", answer.status()),
+                () = tokio::task::yield_now() => {}
+            }
+            assert!(printed().contains("outlast_s3_requests_running 1"), "{}", printed());
+        }
+        let text = printed();
+        assert!(text.contains("outlast_s3_requests_running 0") && text.contains(r#"status="499"} 1"#), "{text}");
+    }
+}

@@ -53,27 +53,6 @@ async fn running_requests_end_and_new_ones_are_refused() {
     assert!(TcpStream::connect(house.admin).await.is_err(), "the admin address ends last");
 }
 
-/// A client that hangs up before there is an answer is counted, under a status of its own, and not as running for ever.
-#[tokio::test]
-async fn whoever_hangs_up_is_counted() {
-    let house = House::new().await;
-    let (signed, _) = ask("PUT", "/photos/gone").payload(Payload::Unsigned).signed(house.s3);
-    let mut client = TcpStream::connect(house.s3).await.unwrap();
-    tokio::io::AsyncWriteExt::write_all(&mut client, &signed.head_bytes(Some(10))).await.unwrap();
-    running(&house).await;
-    drop(client);
-    let gone = r#"requests_total{operation="PutObject",status="499"} 1"#;
-    let metrics = async || ask("GET", "/metrics").send_unsigned(house.admin).await.text();
-    let counted = async {
-        while !metrics().await.contains(gone) {
-            tokio::task::yield_now().await;
-        }
-    };
-    let within = tokio::time::timeout(GRACE, counted).await;
-    let text = metrics().await;
-    assert!(within.is_ok() && text.contains("requests_running 0"), "{text}");
-}
-
 #[tokio::test]
 async fn whoever_does_not_end_is_cut() {
     let mut house = House::new().await;
