@@ -91,7 +91,7 @@ impl Engine {
         let record = Upload { state: completing, ..upload.clone() };
         self.ledger.commit(vec![Change::PutUpload(Box::new(record))]).await.map_err(WriteError::from)?;
         let draft = self.draft_of(&upload, &parts, shown).await;
-        let etag = draft.etag.clone();
+        let (etag, checksums) = (draft.etag.clone(), draft.checksums.clone());
         match self.clone().commit_in_lane(draft).await {
             Ok(written) => {
                 self.completed(&upload, &etag, written.modified).await?;
@@ -107,8 +107,15 @@ impl Engine {
                     let places = entry.holders.keys().map(ToString::to_string).collect();
                     return Ok(Written { etag, modified: entry.modified, checksums: entry.checksums.clone(), places });
                 }
-                // Certainly not begun: parts may come again. Otherwise the upload stays closed until it is decided.
                 if !state.intents.iter().any(|intent| intent.entry.write == upload.write) {
+                    // Read after the state, in which it is decided: nobody changes this any more.
+                    let now = self.ledger.upload(&upload.id).await.map_err(WriteError::from)?.map(|now| now.state);
+                    if let Some(UploadState::Completed { etag, at }) = now {
+                        // Committed, and replaced by a newer write before we looked.
+                        let places = upload.natives.keys().map(ToString::to_string).collect();
+                        return Ok(Written { places, ..repeated(&etag, at, checksums) });
+                    }
+                    // Not begun, or rolled back: parts may come again. Otherwise the upload stays closed until it is decided.
                     self.ledger.commit(vec![Change::PutUpload(Box::new(upload))]).await.map_err(WriteError::from)?;
                 }
                 Err(error.into())
@@ -161,6 +168,11 @@ impl Engine {
         let state = self.ledger.key_state(&upload.bucket, &upload.key).await?;
         let undecided = state.intents.iter().any(|intent| intent.entry.write == upload.write);
         if undecided || !matches!(upload.state, UploadState::Completing { .. }) {
+            return Ok(());
+        }
+        // Read again after the state, in which it is decided: what a decision has written here nobody changes any more.
+        let Some(upload) = self.ledger.upload(&upload.id).await? else { return Ok(()) };
+        if !matches!(upload.state, UploadState::Completing { .. }) {
             return Ok(());
         }
         let change = match state.entry.filter(|entry| entry.write == upload.write) {
