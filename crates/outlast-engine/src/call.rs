@@ -405,9 +405,8 @@ impl Call {
 
 /// The ETag that this write will have on this store, where that can be known before.
 pub(crate) fn foretold(seat: &Seat, bucket: &BucketName, load: &Load) -> Option<String> {
-    let probed = seat.probe_of(&seat.names.native(bucket)).is_some_and(|probe| probe.etag_is_md5);
     match load {
-        Load::Body { md5: Some(md5), .. } if probed => Some(hex(md5)),
+        Load::Body { md5: Some(md5), .. } if seat.says_md5(&seat.names.native(bucket)) => Some(hex(md5)),
         _ => None,
     }
 }

@@ -7,7 +7,6 @@ use futures_util::future::join_all;
 use outlast_rules::{EpochNow, judge_epoch};
 use outlast_store::{Answer, Applied, At, Fault, StoreError};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::time::Instant;
 
 impl Seat {
@@ -20,7 +19,7 @@ impl Seat {
             return Ok(());
         };
         if let Some(words) = superseded.words() {
-            return Err(self.not_sent(words));
+            return Err(self.not_sent("call", words));
         }
         if self.epoch.is_fresh(self.clock()) {
             return Ok(());
@@ -55,7 +54,7 @@ impl Seat {
                     self.name, epoch.0
                 );
                 superseded.tell(words.clone());
-                Err(self.not_sent(&words))
+                Err(self.not_sent("call", &words))
             }
         }
     }
@@ -71,15 +70,6 @@ impl Seat {
         match serde_json::from_slice(&bytes) {
             Ok(mark) => Ok(Some(mark)),
             Err(error) => Err(self.unreadable(&format!("read {EPOCH_KEY}"), &format!("not an epoch of ours: {error}"))),
-        }
-    }
-
-    fn not_sent(&self, words: &str) -> StoreError {
-        StoreError {
-            fault: Fault::Identity,
-            applied: Applied::NotSent,
-            message: words.to_owned(),
-            ..self.silence("call", Duration::ZERO)
         }
     }
 }

@@ -92,12 +92,11 @@ impl Pass {
 
     /// `of`: the objects that should be listed in all. None: it is long enough.
     fn judge(&self, bucket: &BucketName, of: u64) -> Option<ShortList> {
-        let samples = || self.samples.clone();
         is_suddenly_short(self.missing, of).then(|| ShortList {
             bucket: bucket.clone(),
             missing: self.missing,
             of,
-            samples: samples(),
+            samples: self.samples.clone(),
         })
     }
 

@@ -368,12 +368,9 @@ impl Seat {
     /// Nothing is changed on a store of which nobody knows what it is.
     fn is_undoubted(&self) -> Answer<()> {
         match self.health(|health| health.condemned()) {
-            Some(reason @ (Reason::Short { .. } | Reason::MarkerDamaged)) => Err(StoreError {
-                fault: Fault::Identity,
-                applied: Applied::NotSent,
-                message: reason.to_string(),
-                ..self.silence("call", Duration::ZERO)
-            }),
+            Some(reason @ (Reason::Short { .. } | Reason::MarkerDamaged)) => {
+                Err(self.not_sent("call", &reason.to_string()))
+            }
             _ => Ok(()),
         }
     }
@@ -389,12 +386,17 @@ impl Seat {
     pub fn is_itself(&self, what: &str) -> Answer<()> {
         match self.health(|health| health.condemned()) {
             None | Some(Reason::BytesDiffer | Reason::Short { .. } | Reason::MarkerDamaged) => Ok(()),
-            Some(reason) => Err(StoreError {
-                fault: Fault::Identity,
-                applied: Applied::NotSent,
-                message: reason.to_string(),
-                ..self.silence(what, Duration::ZERO)
-            }),
+            Some(reason) => Err(self.not_sent(what, &reason.to_string())),
+        }
+    }
+
+    /// For a call that is kept back because of what is known of the store.
+    pub fn not_sent(&self, what: &str, why: &str) -> StoreError {
+        StoreError {
+            fault: Fault::Identity,
+            applied: Applied::NotSent,
+            message: why.to_owned(),
+            ..self.silence(what, Duration::ZERO)
         }
     }
 

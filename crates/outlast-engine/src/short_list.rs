@@ -84,9 +84,18 @@ impl Engine {
         let is_served = self.serving_buckets().iter().any(|bucket| bucket.name == found.bucket);
         if is_served {
             let (_, missing) = self.look_at_samples(seat, &found).await?;
-            if missing > 0 || self.scrub(&seat.name, &found.bucket).await.is_ok_and(|scrubbed| scrubbed.is_short) {
+            if missing > 0 {
                 self.condemn(seat, found.reason()).await;
                 return Ok(true);
+            }
+            match self.scrub(&seat.name, &found.bucket).await {
+                Ok(scrubbed) if !scrubbed.is_short => {}
+                // Condemned anew, for what is missing now.
+                Ok(_) => return Ok(true),
+                Err(error) => {
+                    tracing::debug!(store = %seat.name, "its list cannot be read: {error}");
+                    return Ok(true);
+                }
             }
         }
         self.ledger.commit(vec![self.forget_short(&seat.name)]).await?;

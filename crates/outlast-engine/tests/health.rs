@@ -285,6 +285,35 @@ async fn an_emptied_store_is_not_believed_until_it_is_accepted() {
     }
 }
 
+/// What was missing is back, as far as anybody looked, and the list itself cannot be read: that is no reason to believe it.
+#[tokio::test(start_paused = true)]
+async fn a_short_list_that_cannot_be_read_again_is_short_still() {
+    let hall = Hall::at_work(&B3).await;
+    for i in 0..200 {
+        hall.world.put(&format!("k{i:03}"), &bytes(100, i)).await.unwrap();
+    }
+    hall.world.settle().await;
+    let mut away = Vec::new();
+    for i in 0..150 {
+        let at = At::new("photos", format!("k{i:03}"));
+        away.push((hall.world.stores[0].head(&at, None).await.unwrap().dress, i));
+        hall.world.stores[0].lose(&at);
+    }
+    assert!(hall.world.engine.scrub(&name(0), &bucket()).await.unwrap().is_short);
+    hall.switches[0].set(Setting::on(&[Class::List], Trouble::ServerError { status: 500, applies: false }));
+    for (dress, i) in away {
+        let spec = PutSpec { dress, ..PutSpec::default() };
+        let at = At::new("photos", format!("k{i:03}"));
+        hall.world.stores[0].put(&at, &spec, Body::Whole(bytes(100, i).into())).await.unwrap();
+    }
+    sleep(Duration::from_secs(3600)).await;
+    let (standing, reason) = hall.told(0).await;
+    assert!(standing == "down" && reason.starts_with("its list is suddenly short"), "{standing}: {reason}");
+    hall.switches[0].clear();
+    hall.until(0, "up", LONG).await;
+    hall.world.engine.stop().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_store_that_is_mounted_again_needs_nobody() {
     let hall = Hall::at_work(&B3).await;

@@ -12,6 +12,20 @@ use support::{START, World, bucket, bytes, name};
 const HOUR: Duration = Duration::from_secs(3600);
 const OBJECTS: u8 = 200;
 
+/// Another process over the same ledger and stores, so long after the first one's start.
+async fn restarted(world: &World, after: Duration) -> Arc<Engine> {
+    let setup = |store: &Arc<outlast_store::MemoryStore>| StoreSetup {
+        store: store.clone() as Arc<dyn Store>,
+        names: NativeNames::default(),
+        settle_ms: 900_000,
+        read_cost: 0.0,
+    };
+    let setups = world.stores.iter().enumerate().map(|(i, store)| (name(i), setup(store))).collect();
+    let clock = Arc::new(TokioClock::new(START.plus_ms(after.as_millis() as u64)));
+    let ledger = Arc::new(Embedded::open_with(world.dir.path(), Mode::Inline, Durability::Process).unwrap());
+    Engine::open(world.settings.clone(), clock, ledger, setups).await.unwrap()
+}
+
 /// A copy is lost behind our back. The gateway never runs for a whole day, and finds it all the same.
 #[tokio::test(start_paused = true)]
 async fn restarts_do_not_put_it_off() {
@@ -24,16 +38,7 @@ async fn restarts_do_not_put_it_off() {
     assert_eq!(world.on_store(1).await, [""; 0], "nobody has looked yet");
     world.engine.stop().await;
 
-    let setup = |store: &Arc<outlast_store::MemoryStore>| StoreSetup {
-        store: store.clone() as Arc<dyn Store>,
-        names: NativeNames::default(),
-        settle_ms: 900_000,
-        read_cost: 0.0,
-    };
-    let setups = world.stores.iter().enumerate().map(|(i, store)| (name(i), setup(store))).collect();
-    let clock = Arc::new(TokioClock::new(START.plus_ms(15 * 3_600_000)));
-    let ledger = Arc::new(Embedded::open_with(world.dir.path(), Mode::Inline, Durability::Process).unwrap());
-    let engine = Engine::open(world.settings.clone(), clock, ledger, setups).await.unwrap();
+    let engine = restarted(&world, 15 * HOUR).await;
     engine.start_workers();
     tokio::time::sleep(10 * HOUR).await;
     assert_eq!(world.on_store(1).await, ["k"]);
@@ -155,16 +160,7 @@ async fn a_restart_does_not_forget_that_a_list_is_short() {
     let world = short_by(120).await;
     assert!(world.engine.scrub(&name(2), &bucket()).await.unwrap().is_short);
     world.engine.stop().await;
-    let setup = |store: &Arc<outlast_store::MemoryStore>| StoreSetup {
-        store: store.clone() as Arc<dyn Store>,
-        names: NativeNames::default(),
-        settle_ms: 900_000,
-        read_cost: 0.0,
-    };
-    let setups = world.stores.iter().enumerate().map(|(i, store)| (name(i), setup(store))).collect();
-    let clock = Arc::new(TokioClock::new(START.plus_ms(3_600_000)));
-    let ledger = Arc::new(Embedded::open_with(world.dir.path(), Mode::Inline, Durability::Process).unwrap());
-    let engine = Engine::open(world.settings.clone(), clock, ledger, setups).await.unwrap();
+    let engine = restarted(&world, HOUR).await;
     engine.identify().await.unwrap();
     engine.start_workers();
     tokio::time::sleep(30 * HOUR).await;
