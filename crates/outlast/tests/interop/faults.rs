@@ -6,8 +6,8 @@
 use crate::clients::{Load, Progress};
 use crate::fault_proxy::{FaultProxy, Mode};
 use crate::gateway::Launch;
-use crate::peers::{Peer, garage, moto, outlast_over_a_disk};
-use crate::scene::{Place, Scene, Shows, folder};
+use crate::peers::{Peer, outlast_over_a_disk};
+use crate::scene::{Place, Scene, Shows, folder, four, lasting, peers};
 
 /// Requests, whole downloads of the large object, and multipart uploads that each act of a play lasts at least.
 const ACT: Progress = Progress { ops: 80, films: 1, uploads: 1, errors: 0 };
@@ -43,15 +43,6 @@ fn play(
     off();
     act(&mut load);
     scene.judge(&load.end(), places);
-}
-
-fn four<'a>(moto: Place<'a>, garage: Place<'a>) -> [(&'static str, Place<'a>); 4] {
-    [("moto", moto), ("garage", garage), ("disk", Place::Disk("disk")), ("spare", Place::Disk("spare"))]
-}
-
-/// moto and Garage, in this folder. None: left out.
-fn peers(dir: &std::path::Path) -> Option<(Peer, Peer)> {
-    Some((moto(dir, "moto")?, garage(dir, "garage")?))
 }
 
 #[test]
@@ -98,12 +89,7 @@ fn with_a_lasting_store(seed: &str, on: impl FnOnce(&Peer), off: impl FnOnce(&Pe
     let dir = folder();
     let Some((moto, garage)) = peers(dir.path()) else { return };
     let other = outlast_over_a_disk(dir.path(), "other");
-    let places = [
-        ("other", Place::S3(&other)),
-        ("moto", Place::S3(&moto)),
-        ("garage", Place::S3(&garage)),
-        ("disk", Place::Disk("disk")),
-    ];
+    let places = lasting(&other, &moto, &garage);
     let Some(scene) = Scene::open(dir.path(), &places) else { return };
     let acts = (|| on(&other), || scene.is_owed_something("other"), || off(&other));
     play(seed, &places, &scene, acts, Some(("other", reason)));

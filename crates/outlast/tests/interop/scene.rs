@@ -3,7 +3,7 @@
 use crate::clients::{ACCESS_KEY, Load, Report, SECRET_KEY, Slowest, ask, good, python, script};
 use crate::fault_proxy::FaultProxy;
 use crate::gateway::{Gateway, Launch};
-use crate::peers::Peer;
+use crate::peers::{Peer, garage, moto};
 use crate::timing_relay::Waits;
 use crate::tools::tool;
 use crate::waiting::until_ok;
@@ -99,6 +99,22 @@ pub fn configuration(places: &[(&str, Place<'_>)], defaults: &str) -> String {
 /// a disk wait, and no store of the play has part in that.
 pub fn folder() -> tempfile::TempDir {
     tempfile::tempdir_in(MEMORY).or_else(|_| tempfile::tempdir()).expect("a temporary folder")
+}
+
+/// moto and Garage, in this folder. None: left out.
+pub fn peers(dir: &Path) -> Option<(Peer, Peer)> {
+    Some((moto(dir, "moto")?, garage(dir, "garage")?))
+}
+
+/// The stores of most plays: two copies are acknowledged, and one store fails.
+pub fn four<'a>(moto: Place<'a>, garage: Place<'a>) -> [(&'static str, Place<'a>); 4] {
+    [("moto", moto), ("garage", garage), ("disk", Place::Disk("disk")), ("spare", Place::Disk("spare"))]
+}
+
+/// With one that counts and keeps its state over its end.
+pub fn lasting<'a>(other: &'a Peer, moto: &'a Peer, garage: &'a Peer) -> [(&'static str, Place<'a>); 4] {
+    let s3 = |name, peer| (name, Place::S3(peer));
+    [s3("other", other), s3("moto", moto), s3("garage", garage), ("disk", Place::Disk("disk"))]
 }
 
 /// What shows, before it ends, that a fault of the store `moto` behind a proxy was met.

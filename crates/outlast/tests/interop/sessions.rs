@@ -5,15 +5,15 @@
 use crate::clients::{ACCESS_KEY, Rclone, S3cmd, SECRET_KEY, ask, good, system_tool};
 use crate::fault_proxy::{FaultProxy, Mode};
 use crate::gateway::Launch;
-use crate::peers::{Peer, garage, moto, outlast_over_a_disk};
-use crate::scene::{BUCKET, Place, Scene, Shows, folder, judge_waits};
+use crate::peers::{Peer, outlast_over_a_disk};
+use crate::scene::{BUCKET, Place, Scene, Shows, folder, four, judge_waits, lasting, peers};
 use crate::suites::aws::{same, tree};
 use crate::timing_relay::TimingRelay;
 use crate::tools::Aws;
 use crate::waiting::until;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -227,25 +227,12 @@ fn play(places: &[(&str, Place<'_>)], scene: &Scene, on: impl FnOnce(), bitten: 
     }
 }
 
-fn four<'a>(moto: Place<'a>, garage: Place<'a>) -> [(&'static str, Place<'a>); 4] {
-    [("moto", moto), ("garage", garage), ("disk", Place::Disk("disk")), ("spare", Place::Disk("spare"))]
-}
-
-fn peers(dir: &Path) -> Option<(Peer, Peer)> {
-    Some((moto(dir, "moto")?, garage(dir, "garage")?))
-}
-
 /// The store keeps its state over it, and counts.
 fn beside_a_lasting_store(on: impl FnOnce(&Peer), off: impl FnOnce(&Peer)) {
     let dir = folder();
     let Some((moto, garage)) = peers(dir.path()) else { return };
     let other = outlast_over_a_disk(dir.path(), "other");
-    let places = [
-        ("other", Place::S3(&other)),
-        ("moto", Place::S3(&moto)),
-        ("garage", Place::S3(&garage)),
-        ("disk", Place::Disk("disk")),
-    ];
+    let places = lasting(&other, &moto, &garage);
     let Some(scene) = Scene::open(dir.path(), &places) else { return };
     let bitten = || {
         scene.until_standing("other", "down", "");
