@@ -2,6 +2,7 @@
 
 mod bench;
 mod ci;
+mod failures;
 mod fuzz;
 mod sim;
 mod stages;

@@ -30,6 +30,7 @@ impl fmt::Display for Ending {
 pub struct Stages {
     ended: Vec<(&'static str, Duration, Ending)>,
     left_out: Vec<String>,
+    failed_tests: Vec<String>,
 }
 
 impl Stages {
@@ -56,6 +57,11 @@ impl Stages {
         self.left_out.push(what);
     }
 
+    /// A test that failed, and why: a stage that failed has more to say than its exit status.
+    pub fn failed_test(&mut self, what: String) {
+        self.failed_tests.push(what);
+    }
+
     /// Everything passed, and something was run.
     pub fn all_passed(&self) -> bool {
         !self.ended.is_empty() && self.ended.iter().all(|(_, _, ending)| *ending == Ending::Passed)
@@ -69,6 +75,9 @@ impl Stages {
         }
         let total: Duration = self.ended.iter().map(|(_, took, _)| *took).sum();
         text += &format!("{:>8.1} s  in all\n", total.as_secs_f64());
+        for what in &self.failed_tests {
+            text += &format!("FAILED     {what}\n");
+        }
         for what in &self.left_out {
             text += &format!("LEFT OUT   {what}\n");
         }
@@ -109,9 +118,10 @@ mod tests {
         assert!(stages.run("build", || Ok(())));
         assert!(!stages.run("clippy", || Err("3 warnings".into())));
         stages.not_run("tests", "the build failed");
+        stages.failed_test("outlast::demo a_bad_one\n           a pause".into());
         assert!(!stages.all_passed());
         let summary = stages.summary();
-        for line in ["build    passed", "clippy   FAILED   3 warnings", "tests    NOT RUN  the build failed"] {
+        for line in ["build    passed", "clippy   FAILED   3 warnings", "tests    NOT RUN  the build failed", "FAILED     outlast::demo a_bad_one"] {
             assert!(summary.contains(line), "{line:?} is missing in {summary}");
         }
         assert!(summary.ends_with("FAILED"));

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use crate::stages::{Stages, run_command};
 use crate::tools::{self, Inventory};
-use crate::{tidy, workspace};
+use crate::{failures, tidy, workspace};
 
 /// What `cargo xtask test` was asked to do.
 #[derive(Args)]
@@ -81,7 +81,14 @@ pub fn run(wanted: &Wanted) -> ExitCode {
         if built == Some(false) {
             stages.not_run("tests", "the build failed");
         } else {
-            stages.run("tests", || run_command(&mut tests(&inventory, &wanted.nextest, wanted.no_install)?));
+            let report = failures::report();
+            let passed = stages.run("tests", || {
+                failures::forget(&report)?;
+                run_command(&mut tests(&inventory, &wanted.nextest, wanted.no_install)?)
+            });
+            if !passed {
+                failures::told(&report).into_iter().for_each(|test| stages.failed_test(test));
+            }
         }
         if wanted.no_install {
             for tool in inventory.missing() {

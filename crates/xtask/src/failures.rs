@@ -1,0 +1,126 @@
+//! Which tests failed and why, from the report that the runner leaves, so that the last lines of a long run say it: a log
+//! that was cut in its middle must still tell what broke.
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use quick_xml::Reader;
+use quick_xml::events::{BytesStart, Event};
+
+use crate::workspace;
+
+/// At most so much is told of one test, in characters, and of so many tests.
+const WORDS_MAX: usize = 1_200;
+const TESTS_MAX: usize = 20;
+
+/// Where cargo-nextest writes its JUnit report (`path` of `.config/nextest.toml`).
+pub fn report() -> PathBuf {
+    workspace::target_dir().join("nextest/default/junit.xml")
+}
+
+/// Takes the report of an earlier run away, so that it can't be read as this one's.
+pub fn forget(report: &Path) -> Result<(), String> {
+    match fs::remove_file(report) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(format!("{}: {error}", report.display())),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// A few lines for each test that failed. Empty where there is no report, or nothing failed.
+pub fn told(report: &Path) -> Vec<String> {
+    let Ok(text) = fs::read_to_string(report) else { return Vec::new() };
+    let mut told = told_by(&text).unwrap_or_else(|why| vec![format!("{} can't be read: {why}", report.display())]);
+    let more = told.len().saturating_sub(TESTS_MAX);
+    told.truncate(TESTS_MAX);
+    if more > 0 {
+        told.push(format!("and {more} more"));
+    }
+    told
+}
+
+fn told_by(text: &str) -> Result<Vec<String>, String> {
+    let mut reader = Reader::from_str(text);
+    let (mut told, mut test) = (Vec::new(), String::new());
+    loop {
+        match reader.read_event().map_err(|error| error.to_string())? {
+            Event::Eof => return Ok(told),
+            Event::Start(element) | Event::Empty(element) => match element.name().as_ref() {
+                b"testcase" => test = format!("{} {}", attribute(&element, "classname"), attribute(&element, "name")),
+                // `error`: it never began.
+                b"failure" | b"error" => told.push(format!("{test}\n{}", why(&attribute(&element, "message")))),
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+}
+
+/// An attribute's text; empty where it is not there.
+fn attribute(element: &BytesStart<'_>, name: &str) -> String {
+    let value = element.try_get_attribute(name).ok().flatten();
+    value.and_then(|value| value.unescape_value().ok().map(|text| text.into_owned())).unwrap_or_default()
+}
+
+/// Indented, and cut where it is long: both of its ends say something.
+fn why(message: &str) -> String {
+    let count = message.chars().count();
+    let cut: String = if count <= WORDS_MAX {
+        message.to_owned()
+    } else {
+        let begin: String = message.chars().take(WORDS_MAX / 2).collect();
+        let end: String = message.chars().skip(count - WORDS_MAX / 2).collect();
+        format!("{begin} […] {end}")
+    };
+    cut.lines().map(|line| format!("           {line}")).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REPORT: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
+<testsuites name="nextest-run" tests="3" failures="1" errors="0">
+  <testsuite name="outlast::demo" tests="3">
+    <testcase name="a_good_one" classname="outlast::demo" time="1.0"/>
+    <testcase name="a_bad_one" classname="outlast::demo" time="2.0">
+      <failure message="thread &apos;a_bad_one&apos; panicked at demo.rs:3:5:&#xA;a pause of 2100 ms" type="test failure"/>
+      <system-err>many lines</system-err>
+    </testcase>
+  </testsuite>
+</testsuites>"#;
+
+    #[test]
+    fn a_failed_test_is_told_with_its_reason_and_no_other() {
+        let told = told_by(REPORT).expect("it is one");
+        let [one] = told.as_slice() else { panic!("{told:?}") };
+        assert!(one.starts_with("outlast::demo a_bad_one\n"), "{one}");
+        assert!(one.ends_with("           a pause of 2100 ms"), "{one}");
+    }
+
+    #[test]
+    fn a_long_reason_keeps_both_of_its_ends() {
+        let long = format!("begin {} end", "x".repeat(10 * WORDS_MAX));
+        let cut = why(&long);
+        assert!(cut.contains("begin") && cut.ends_with("end") && cut.contains("[…]"), "{cut}");
+        assert!(cut.chars().count() < WORDS_MAX + 50, "{}", cut.len());
+    }
+
+    #[test]
+    fn an_older_report_is_never_this_runs() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let report = dir.path().join("junit.xml");
+        assert_eq!(forget(&report), Ok(()));
+        fs::write(&report, REPORT).expect("written");
+        assert_eq!(told(&report).len(), 1);
+        assert_eq!(forget(&report), Ok(()));
+        assert!(told(&report).is_empty());
+    }
+
+    #[test]
+    fn what_is_no_report_is_said() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let report = dir.path().join("junit.xml");
+        fs::write(&report, "<testsuites><testcase></testsuites>").expect("written");
+        assert!(told(&report).concat().contains("can't be read"));
+    }
+}
