@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
+use quick_xml::{Reader, XmlVersion};
 
 use crate::workspace;
 
@@ -45,9 +45,9 @@ fn told_by(text: &str) -> Result<Vec<String>, String> {
         match reader.read_event().map_err(|error| error.to_string())? {
             Event::Eof => return Ok(told),
             Event::Start(element) | Event::Empty(element) => match element.name().as_ref() {
-                b"testcase" => test = format!("{} {}", attribute(&element, "classname"), attribute(&element, "name")),
+                "testcase" => test = format!("{} {}", attribute(&element, "classname"), attribute(&element, "name")),
                 // `error`: it never began.
-                b"failure" | b"error" => told.push(format!("{test}\n{}", why(&attribute(&element, "message")))),
+                "failure" | "error" => told.push(format!("{test}\n{}", why(&attribute(&element, "message")))),
                 _ => {}
             },
             _ => {}
@@ -58,7 +58,9 @@ fn told_by(text: &str) -> Result<Vec<String>, String> {
 /// An attribute's text; empty where it is not there.
 fn attribute(element: &BytesStart<'_>, name: &str) -> String {
     let value = element.try_get_attribute(name).ok().flatten();
-    value.and_then(|value| value.unescape_value().ok().map(|text| text.into_owned())).unwrap_or_default()
+    value
+        .and_then(|value| value.normalized_value(XmlVersion::Implicit1_0).ok().map(|text| text.into_owned()))
+        .unwrap_or_default()
 }
 
 /// Indented, and cut where it is long: both of its ends say something.

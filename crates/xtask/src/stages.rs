@@ -121,7 +121,12 @@ mod tests {
         stages.failed_test("outlast::demo a_bad_one\n           a pause".into());
         assert!(!stages.all_passed());
         let summary = stages.summary();
-        for line in ["build    passed", "clippy   FAILED   3 warnings", "tests    NOT RUN  the build failed", "FAILED     outlast::demo a_bad_one"] {
+        for line in [
+            "build    passed",
+            "clippy   FAILED   3 warnings",
+            "tests    NOT RUN  the build failed",
+            "FAILED     outlast::demo a_bad_one",
+        ] {
             assert!(summary.contains(line), "{line:?} is missing in {summary}");
         }
         assert!(summary.ends_with("FAILED"));
