@@ -2,6 +2,7 @@
 
 mod support;
 
+use futures_util::{StreamExt, stream};
 use outlast_engine::*;
 use outlast_ledger::{Durability, Embedded, Ledger, Mode};
 use outlast_rules::{Conditions, Head};
@@ -50,6 +51,15 @@ impl Hall {
     async fn part(&self, at: &str, upload: &str, number: u32, body: &[u8]) -> Result<PartFacts, UploadError> {
         let (bucket, key, upload) = (bucket(), key(at), upload.to_owned());
         self.engine().put_part(PutPartAsk { bucket, key, upload, number, body: client_body(body) }).await
+    }
+
+    /// The first part again, whose bytes come after so long.
+    async fn slow_part(&self, at: &str, upload: &str, body: &[u8], after: Duration) -> Result<PartFacts, UploadError> {
+        let late = client_body(body);
+        let wait = stream::once(tokio::time::sleep(after)).filter_map(|()| async { None });
+        let body = ClientBody { bytes: wait.chain(late.bytes).boxed(), ..late };
+        let (bucket, key, upload) = (bucket(), key(at), upload.to_owned());
+        self.engine().put_part(PutPartAsk { bucket, key, upload, number: 1, body }).await
     }
 
     async fn complete(&self, at: &str, upload: &str, parts: &[PartFacts]) -> Result<Written, UploadError> {
@@ -389,4 +399,63 @@ async fn bytes_of_an_earlier_attempt_land_late() {
         let entry = hall.world.ledger.entry(&bucket(), &key("film")).await.unwrap().unwrap();
         assert_eq!(found.dress.stamp.unwrap().write, entry.write, "s{nth}");
     }
+}
+
+/// While a Complete is decided, a part of its list that is sent again with other bytes waits, and finds the upload gone; an Abort
+/// answers as what Complete did says. Neither touches the native parts.
+#[tokio::test(start_paused = true)]
+async fn parts_and_abort_wait_for_a_complete() {
+    for kinds in KINDS {
+        let hall = Hall::new(kinds).await;
+        let upload = hall.create("film").await;
+        let (body, other) = (bytes(300_000, 9), &bytes(300_000, 10));
+        let parts = [hall.part("film", &upload, 1, &body).await.unwrap()];
+        for puppet in &hall.puppets {
+            puppet.trick(Trick::Slow);
+        }
+        let (part, complete, abort) = tokio::join!(
+            hall.slow_part("film", &upload, other, Duration::from_secs(1)),
+            hall.complete("film", &upload, &parts),
+            async {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                hall.engine().abort_upload(bucket(), key("film"), upload.clone()).await
+            },
+        );
+        complete.unwrap_or_else(|error| panic!("{kinds:?}: {error}"));
+        assert!(matches!(part, Err(UploadError::NoUpload)), "{kinds:?}: {part:?}");
+        assert!(matches!(abort, Err(UploadError::NoUpload)), "{kinds:?}: {abort:?}");
+        assert_eq!(hall.world.get("film").await.unwrap(), body, "{kinds:?}");
+        hall.engine().start_workers();
+        hall.world.settle().await;
+        for i in 0..3 {
+            assert_eq!(hall.world.on_store(i).await, ["film"], "{kinds:?}");
+        }
+        hall.engine().stop().await;
+    }
+}
+
+/// A part whose bytes take a minute, and meanwhile its upload is completed, undecided: the completion that is repeated needs the
+/// native parts as they were listed.
+#[tokio::test(start_paused = true)]
+async fn a_slow_part_does_not_reach_an_undecided_complete() {
+    let hall = Hall::new(KINDS[0]).await;
+    let upload = hall.create("film").await;
+    let (body, other) = (bytes(300_000, 9), &bytes(300_000, 10));
+    let parts = [hall.part("film", &upload, 1, &body).await.unwrap()];
+    for puppet in &hall.puppets {
+        puppet.trick(Trick::Swallow);
+    }
+    let slow = hall.slow_part("film", &upload, other, Duration::from_secs(60));
+    let (part, complete) = tokio::join!(slow, hall.complete("film", &upload, &parts));
+    complete.expect_err("nobody has answered");
+    assert!(matches!(part, Err(UploadError::Completing)), "{part:?}");
+    hall.engine().start_workers();
+    tokio::time::sleep(Duration::from_secs(2_000)).await;
+    hall.complete("film", &upload, &parts).await.unwrap();
+    assert_eq!(hall.world.get("film").await.unwrap(), body);
+    hall.world.settle().await;
+    for i in 0..3 {
+        assert_eq!(hall.world.on_store(i).await, ["film"]);
+    }
+    hall.engine().stop().await;
 }

@@ -5,7 +5,8 @@ use crate::commit::{Draft, Loads};
 use crate::digest::hex;
 use crate::engine::Engine;
 use crate::held::Held;
-use crate::multipart::part::md5_of;
+use crate::lanes::LaneGuard;
+use crate::multipart::part::{md5_of, slot_of};
 use crate::seats::Seat;
 use crate::spool::part_name;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -17,9 +18,10 @@ use outlast_rules::{
     broken,
 };
 use outlast_store::NativePart;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// S3's bound for every part but the last.
 const PART_BYTES_MIN: u64 = 5 * 1024 * 1024;
@@ -46,6 +48,10 @@ impl Engine {
     }
 
     async fn complete_in_lane(self: Arc<Self>, ask: CompleteAsk) -> Result<Written, UploadError> {
+        // A repeat waits here for the one before it, and not for the parts that that one holds.
+        let turn = Key::parse(&format!("{}/complete", ask.upload)).map_err(|_| UploadError::NoUpload)?;
+        let _turn = self.upload_lanes.lock(&ask.bucket, &turn).await;
+        let _slots = self.parts_in_hand(&ask).await?;
         let _lane = self.upload_lane(&ask.bucket, &ask.upload).await;
         let upload = self.upload_of(&ask.bucket, &ask.key, &ask.upload).await?;
         match &upload.state {
@@ -78,6 +84,24 @@ impl Engine {
         let layout = Layout::Parts(parts.iter().map(|part| part.size).collect());
         let shown = Shown { etag: etag_of(&parts), layout, checksums, conditions: ask.conditions };
         self.finish_upload(upload, parts, shown).await
+    }
+
+    /// Nobody sends one of the listed parts again while the completion is decided: native parts that it is about to join would
+    /// be replaced. One that is being sent has its time to end. Whoever sends a part holds its slot when he waits for the
+    /// upload's lane, so the slots come first.
+    async fn parts_in_hand(&self, ask: &CompleteAsk) -> Result<Vec<LaneGuard>, UploadError> {
+        let until = Instant::now() + Duration::from_millis(self.settings.commit_deadline_ms);
+        let numbers: BTreeSet<u32> = ask.parts.iter().map(|(number, _)| *number).collect();
+        let mut slots = Vec::with_capacity(numbers.len());
+        for number in numbers {
+            let slot = slot_of(&ask.upload, number);
+            let in_hand = tokio::time::timeout_at(until, self.upload_lanes.lock(&ask.bucket, &slot)).await;
+            slots.push(in_hand.map_err(|_| {
+                let words = format!("part {number} of the upload is being sent again; complete it when that has ended");
+                WriteError::NoQuorum(words)
+            })?);
+        }
+        Ok(slots)
     }
 
     /// Commits an upload whose parts are chosen. It is Completing from here until it is decided.

@@ -12,7 +12,7 @@ use crate::seats::Seat;
 use crate::spool::part_name;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use outlast_ledger::{Change, Part, Upload, UploadState};
-use outlast_rules::{ChecksumKind, Entry, Mutant, OpClass, Refusal, Standing, StoreName, broken, judge_read};
+use outlast_rules::{ChecksumKind, Entry, Key, Mutant, OpClass, Refusal, Standing, StoreName, broken, judge_read};
 use outlast_store::{Applied, At};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -62,7 +62,7 @@ impl Engine {
     async fn open_upload(
         &self,
         bucket: &outlast_rules::BucketName,
-        key: &outlast_rules::Key,
+        key: &Key,
         id: &str,
         number: u32,
     ) -> Result<Upload, UploadError> {
@@ -99,9 +99,10 @@ impl Engine {
         number: u32,
         received: Received,
     ) -> Result<PartFacts, UploadError> {
-        // One attempt per part number at a time.
-        let slot = outlast_rules::Key::parse(&format!("{}/{number}", upload.id)).expect("an id and a number are a key");
-        let _slot = self.upload_lanes.lock(&upload.bucket, &slot).await;
+        // One attempt per part number at a time, and none while a completion that lists it is decided.
+        let _slot = self.upload_lanes.lock(&upload.bucket, &slot_of(&upload.id, number)).await;
+        // Its body may have taken minutes. What is being completed, decided or not, may need the bytes that lie there.
+        let upload = self.still_open(&upload.id).await?;
         self.forget_other_content(&upload, number, &received).await?;
         let holders = self.send_part(&upload, number, &received).await;
 
@@ -351,6 +352,11 @@ impl Engine {
         }
         Ok(there)
     }
+}
+
+/// Whoever holds it is the only one who sends this part.
+pub(crate) fn slot_of(upload: &str, number: u32) -> Key {
+    Key::parse(&format!("{upload}/{number}")).expect("an id and a number are a key")
 }
 
 fn judge_open(upload: Upload) -> Result<Upload, UploadError> {
