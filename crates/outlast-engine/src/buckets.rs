@@ -3,13 +3,16 @@
 use crate::asks::{BucketError, BucketFacts, ReadError, WriteError};
 use crate::engine::Engine;
 use crate::identity::BUCKET_DEADLINE;
-use crate::native_bucket::{Gate, NativeError, holds_objects};
+use crate::native_bucket::{Gate, Lies, NativeError, what_lies_in};
 use crate::scrub::scrubbed_fact;
 use crate::seats::Seat;
 use futures_util::future::join_all;
 use outlast_ledger::{Bucket, BucketState, Change, LedgerError, ListQuery};
 use outlast_rules::{BucketName, Mutant, StoreName, broken};
 use std::sync::Arc;
+
+/// What lay under a native bucket's name, as far as the store said so, and whether it can be used.
+type Place = (Option<Lies>, Result<(), NativeError>);
 
 enum Served {
     Yes(Bucket),
@@ -111,12 +114,11 @@ impl Engine {
         };
         let seats = self.seats_taking(&name);
         let made = join_all(seats.iter().map(|seat| self.make_place(seat, &name, ours.contains(&seat.name)))).await;
-        let found: Vec<StoreName> = seats
-            .iter()
-            .zip(&made)
-            .filter(|(_, made)| matches!(made, Ok(true)))
-            .map(|(seat, _)| seat.name.clone())
-            .collect();
+        let of = |lies: Lies| {
+            let such = seats.iter().zip(&made).filter(move |(_, (found, _))| *found == Some(lies));
+            such.map(|(seat, _)| seat.name.clone()).collect::<Vec<StoreName>>()
+        };
+        let found = of(Lies::Objects);
         let (created, incarnation) = (self.now(), self.new_life().await?);
         if !found.is_empty() {
             let state = BucketState::Found { on: found.clone() };
@@ -124,22 +126,25 @@ impl Engine {
             return Err(BucketError::NotServed(not_adopted(&name, &found)));
         }
         let placement = self.placement(&name);
-        let places = made.iter().filter(|made| made.is_ok()).count();
+        let places = made.iter().filter(|(_, made)| made.is_ok()).count();
         if places < placement.min_copies.min(seats.len()).max(1) {
             if let Some(gone) = self.cached_bucket(&name) {
-                // What was made in vain goes with what is left of its former life.
-                let owed = seats.iter().map(|seat| seat.name.clone()).collect();
+                // What was made in vain, or may have been, goes with what is left of its former life; what was found stays.
+                let mut owed = ours;
+                owed.extend(of(Lies::NoBucket));
+                owed.sort();
                 self.keep_bucket(Bucket { state: BucketState::Gone { owed }, ..gone }).await?;
             }
             let why: Vec<String> =
-                made.iter().filter_map(|made| made.as_ref().err()).map(ToString::to_string).collect();
+                made.iter().filter_map(|(_, made)| made.as_ref().err()).map(ToString::to_string).collect();
             return Err(BucketError::NoQuorum(format!(
                 "fewer than {} stores could make the bucket {name}: {}",
                 placement.min_copies,
                 why.join("; ")
             )));
         }
-        self.keep_bucket(Bucket { name, created, incarnation, state: BucketState::Serving }).await
+        let bucket = Bucket { name, created, incarnation, state: BucketState::Serving };
+        self.keep_what_was_made(bucket).await
     }
 
     /// Tells one life of a bucket's name from every other: two may begin in one millisecond, and clocks go back.
@@ -154,24 +159,38 @@ impl Engine {
         Ok(())
     }
 
-    /// Ok(true): it is there already and not empty. `ours`: what lies in it is known to be our own.
-    async fn make_place(
+    /// `ours`: what lies in it is known to be our own.
+    async fn make_place(self: &Arc<Self>, seat: &Arc<Seat>, name: &BucketName, ours: bool) -> Place {
+        let native = seat.names.native(name);
+        // What an earlier removal may still take away is no place, however full it stands there now.
+        if let Err(closed) = self.may_still_go(seat, name) {
+            return (None, Err(closed));
+        }
+        let lies = if ours {
+            Lies::Empty
+        } else {
+            match what_lies_in(seat, &native, BUCKET_DEADLINE, Gate::Health).await {
+                Ok(Lies::Objects) => return (Some(Lies::Objects), Ok(())),
+                Ok(lies) => lies,
+                Err(error) => return (None, Err(error.into())),
+            }
+        };
+        (Some(lies), self.make_and_probe(seat, name, lies).await)
+    }
+
+    async fn make_and_probe(
         self: &Arc<Self>,
         seat: &Arc<Seat>,
         name: &BucketName,
-        ours: bool,
-    ) -> Result<bool, NativeError> {
-        let native = seat.names.native(name);
-        // What an earlier removal may still take away is no place, however full it stands there now.
-        self.may_still_go(seat, name)?;
-        if !ours && holds_objects(seat, &native, BUCKET_DEADLINE, Gate::Health).await? {
-            return Ok(true);
-        }
+        lies: Lies,
+    ) -> Result<(), NativeError> {
         if !seat.names.is_configured(name) {
             self.make_native(seat, name, None, Gate::Health).await?;
+            if lies == Lies::NoBucket {
+                self.remember_made(seat, name).await?;
+            }
         }
-        self.ensure_probed(seat, &native).await?;
-        Ok(false)
+        Ok(self.ensure_probed(seat, &seat.names.native(name)).await?)
     }
 
     pub async fn delete_bucket(self: &Arc<Self>, name: BucketName) -> Result<(), BucketError> {

@@ -55,6 +55,7 @@ mod leave;
 mod ledger_disk;
 mod list;
 mod looking;
+mod made_in_vain;
 mod marker;
 mod multipart;
 mod native_bucket;

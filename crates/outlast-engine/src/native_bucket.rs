@@ -255,8 +255,21 @@ async fn take_down(seat: Arc<Seat>, native: String) -> Answer<()> {
     }
 }
 
+/// What a native bucket is found to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lies {
+    NoBucket,
+    /// Nothing besides our own records.
+    Empty,
+    Objects,
+}
+
 /// Does a native bucket hold anything besides our own records?
 pub(crate) async fn holds_objects(seat: &Arc<Seat>, native: &str, deadline: Duration, gate: Gate) -> Answer<bool> {
+    Ok(what_lies_in(seat, native, deadline, gate).await? == Lies::Objects)
+}
+
+pub(crate) async fn what_lies_in(seat: &Arc<Seat>, native: &str, deadline: Duration, gate: Gate) -> Answer<Lies> {
     let mut after: Option<String> = None;
     loop {
         let what = format!("list {native}");
@@ -267,15 +280,15 @@ pub(crate) async fn holds_objects(seat: &Arc<Seat>, native: &str, deadline: Dura
         };
         let page = match page {
             Ok(page) => page,
-            Err(error) if error.fault == Fault::NoBucket => return Ok(false),
+            Err(error) if error.fault == Fault::NoBucket => return Ok(Lies::NoBucket),
             Err(error) => return Err(error),
         };
         if page.copies.iter().any(|copy| !copy.key.starts_with(RESERVED_PREFIX)) {
-            return Ok(true);
+            return Ok(Lies::Objects);
         }
         match page.next {
             Some(next) => after = Some(next),
-            None => return Ok(false),
+            None => return Ok(Lies::Empty),
         }
     }
 }

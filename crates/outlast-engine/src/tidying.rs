@@ -46,6 +46,7 @@ impl Engine {
             return Ok(());
         }
         self.settle_bucket_marks().await?;
+        self.sweep_made_in_vain().await?;
         self.empty_trash().await?;
         // A tombstone that no store was told of must not go, and its records neither: a rebuild would know of no delete.
         let keeps_up = self.shipping.keeps_up(self.now());

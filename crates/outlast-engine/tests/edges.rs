@@ -6,7 +6,7 @@ mod support;
 use outlast_engine::*;
 use outlast_ledger::{Durability, Embedded, Ledger, Mode, UploadState};
 use outlast_rules::{Conditions, Head};
-use outlast_store::{At, MemoryTraits, Store};
+use outlast_store::{At, Body, MemoryTraits, PutSpec, Store};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -311,5 +311,57 @@ async fn a_key_that_one_store_cannot_tell_from_another_is_refused() {
         assert_eq!(hall.world.on_store(i).await, ["a", "a/", "a//b"]);
     }
     assert_eq!(hall.world.get("a").await.unwrap(), "plain");
+    hall.engine().stop().await;
+}
+
+/// A CreateBucket without a quorum leaves nothing behind: what it made goes, over a restart too; what was there before stays, and so
+/// does what somebody uses.
+#[tokio::test(start_paused = true)]
+async fn what_a_bucket_made_in_vain_goes_again() {
+    let hall = Hall::new(&B3).await;
+    let name = |text: &str| outlast_rules::BucketName::parse(text).unwrap();
+    let natives = async |hall: &Hall, i: usize| {
+        let all = hall.world.stores[i].list_buckets().await.unwrap();
+        all.into_iter().filter(|name| ["vain", "found", "used", "again"].contains(&name.as_str())).collect::<Vec<_>>()
+    };
+    hall.world.stores[0].create_bucket("found").await.unwrap();
+    for i in [1, 2] {
+        hall.puppets[i].set(Mood::Refuse);
+    }
+    for bucket in ["vain", "found", "used", "again"] {
+        let refused = hall.engine().create_bucket(name(bucket)).await;
+        assert!(matches!(refused, Err(BucketError::NoQuorum(_))), "{refused:?}");
+    }
+    assert_eq!(natives(&hall, 0).await, ["again", "found", "used", "vain"]);
+    hall.all(Mood::Well);
+    hall.engine().create_bucket(name("again")).await.unwrap();
+    let at = At::new("used", "theirs");
+    hall.world.stores[0].put(&at, &PutSpec::default(), Body::Whole("x".into())).await.unwrap();
+    let hall = hall.dies().await;
+    hall.engine().start_workers();
+    seconds(300).await;
+    assert_eq!(natives(&hall, 0).await, ["again", "found", "used"]);
+    assert_eq!(hall.world.ledger.facts("bucket-made/", "", 10).await.unwrap(), []);
+    hall.engine().create_bucket(name("vain")).await.unwrap();
+    seconds(300).await;
+    assert_eq!(natives(&hall, 0).await, ["again", "found", "used", "vain"]);
+    hall.engine().stop().await;
+}
+
+/// What was found empty under the name of a bucket that is gone is not taken away with it.
+#[tokio::test(start_paused = true)]
+async fn what_was_found_under_a_gone_bucket_stays() {
+    let hall = Hall::new(&B3).await;
+    hall.puppets[2].set(Mood::Refuse);
+    hall.engine().delete_bucket(bucket()).await.unwrap();
+    hall.world.stores[0].create_bucket("photos").await.unwrap();
+    hall.puppets[1].set(Mood::Refuse);
+    let refused = hall.engine().create_bucket(bucket()).await;
+    assert!(matches!(refused, Err(BucketError::NoQuorum(_))), "{refused:?}");
+    hall.all(Mood::Well);
+    hall.engine().start_workers();
+    seconds(300).await;
+    hall.world.stores[0].head_bucket("photos").await.expect("it is not ours");
+    hall.world.stores[2].head_bucket("photos").await.expect_err("it was ours");
     hall.engine().stop().await;
 }
