@@ -459,3 +459,38 @@ async fn a_slow_part_does_not_reach_an_undecided_complete() {
     }
     hall.engine().stop().await;
 }
+
+/// Native uploads that nobody will use are ended, also where their store is away when they should be: those of a client's upload that
+/// too few stores could take, and one that a store made when nobody waited for it any more.
+#[tokio::test(start_paused = true)]
+async fn native_uploads_begun_in_vain_are_ended() {
+    let (hall, switches) = switched(3, |settings| settings.defaults.spool_counts = false).await;
+    hall.engine().start_workers();
+    let create = || {
+        let (bucket, key, head) = (bucket(), key("film"), Head::default());
+        hall.engine().create_upload(CreateUploadAsk { bucket, key, head, checksum: None, composite: None })
+    };
+    let natives = async |nth: usize| hall.world.stores[nth].list_uploads("photos").await.unwrap().len();
+    for switch in &switches[1..] {
+        switch.set(Setting::all(Trouble::Refuse));
+    }
+    let refused = create().await.expect_err("one store of three");
+    assert!(refused.to_string().contains("fewer than 2 places"), "{refused}");
+    switches[1..].iter().for_each(|switch| switch.clear());
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert_eq!(natives(0).await, 0);
+
+    let late = Trouble::Slow { before: Duration::from_secs(3), after: Duration::ZERO, bytes_per_second: None };
+    switches[2].set(Setting::on(&[Class::Upload], late).times(1));
+    let upload = create().await.unwrap();
+    switches[2].set(Setting::on(&[Class::Upload], Trouble::Refuse));
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(natives(2).await, 1, "it was made, and cannot be ended yet");
+    switches[2].clear();
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    assert_eq!(natives(2).await, 0);
+    hall.engine().abort_upload(bucket(), key("film"), upload).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    hall.no_upload_left().await;
+    hall.engine().stop().await;
+}

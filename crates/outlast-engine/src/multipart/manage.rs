@@ -5,7 +5,7 @@ use crate::engine::Engine;
 use crate::kept::PARTS_MAX;
 use crate::spool::part_name;
 use outlast_ledger::{Change, Part, Upload, UploadState};
-use outlast_rules::{BucketName, Key, OpClass, Stamp, Standing, StoreName, name_hash};
+use outlast_rules::{BucketName, Head, Key, OpClass, Stamp, Standing, StoreName, name_hash};
 use outlast_store::{Dress, Fault};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -42,14 +42,7 @@ impl Engine {
         let dress = Dress { head: ask.head.clone(), stamp: Some(stamp) };
         let (natives, why) = self.create_natives(&ask.bucket, &ask.key, &dress).await;
         let placement = self.placement(&ask.bucket);
-        if natives.is_empty() || natives.len() + usize::from(placement.spool_counts) < placement.min_copies {
-            return Err(WriteError::NoQuorum(format!(
-                "fewer than {} places can take an upload: {}",
-                placement.min_copies,
-                why.join("; ")
-            ))
-            .into());
-        }
+        let too_few = natives.is_empty() || natives.len() + usize::from(placement.spool_counts) < placement.min_copies;
         let upload = Upload {
             id: format!("{:032x}", self.random()),
             bucket: ask.bucket,
@@ -63,12 +56,18 @@ impl Engine {
             natives,
             state: UploadState::Open,
         };
+        if too_few {
+            if !upload.natives.is_empty() {
+                self.give_up_upload(upload).await?;
+            }
+            let (min_copies, why) = (placement.min_copies, why.join("; "));
+            let words = format!("fewer than {min_copies} places can take an upload: {why}");
+            return Err(WriteError::NoQuorum(words).into());
+        }
         // Its bucket may have gone while the stores were asked: an upload in no bucket could neither be used nor go.
         let _gate = self.gates.read(&upload.bucket).await;
         if let Err(error) = self.writable_in(&upload.bucket, life) {
-            let owed = upload.natives.keys().cloned().collect();
-            let aborted = Upload { state: UploadState::Aborted { owed }, ..upload };
-            self.tasks.spawn(self.clone().abort_natives(aborted));
+            self.give_up_upload(upload).await?;
             return Err(error.into());
         }
         self.ledger.commit(vec![Change::PutUpload(Box::new(upload.clone()))]).await.map_err(WriteError::from)?;
@@ -97,16 +96,20 @@ impl Engine {
                 continue;
             }
             late = late.max(seat.deadline(OpClass::Write));
-            let (sender, dress, at) = (sender.clone(), dress.clone(), seat.at(bucket, key));
+            let (engine, sender, dress) = (self.clone(), sender.clone(), dress.clone());
+            let (bucket, key) = (bucket.clone(), key.clone());
             self.tasks.spawn(async move {
+                let at = seat.at(&bucket, &key);
                 let create = seat.store.create_upload(&at, &dress);
                 let made = seat.within(OpClass::Write, CREATE_DEADLINE, "create upload", create).await;
                 // Nobody waits any more: nobody will ever write to it or end it.
                 if let Err(unheard) = sender.send((seat.name.clone(), made)).await
-                    && let (_, Ok(native)) = unheard.0
-                    && let Err(error) = seat.watched(OpClass::Delete, seat.store.abort_upload(&at, &native)).await
+                    && let (store, Ok(native)) = unheard.0
                 {
-                    tracing::info!("an upload that came too late stays behind: {error}");
+                    let late = engine.unused_upload(bucket, key, store, native);
+                    if let Err(error) = engine.give_up_upload(late).await {
+                        tracing::error!("an upload that came too late stays behind on {}: {error}", seat.name);
+                    }
                 }
             });
         }
@@ -128,6 +131,23 @@ impl Engine {
             }
         }
         (natives, why)
+    }
+
+    /// A native upload of which no client knows. As a record it is ended however long its store is away.
+    fn unused_upload(&self, bucket: BucketName, key: Key, store: StoreName, native: String) -> Upload {
+        Upload {
+            id: format!("{:032x}", self.random()),
+            bucket,
+            key,
+            began: self.now(),
+            head: Head::default(),
+            checksum: None,
+            composite: None,
+            internal: true,
+            write: self.new_write(),
+            natives: [(store, native)].into(),
+            state: UploadState::Open,
+        }
     }
 
     /// The upload, if the client names it rightly.
