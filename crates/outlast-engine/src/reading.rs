@@ -48,6 +48,8 @@ pub(crate) struct Reading {
     open: Option<Open>,
     first: Option<Bytes>,
     why: Vec<String>,
+    /// Which bytes of a copy were others than those that were written.
+    differs: Option<String>,
     /// What the last source that failed said, where that tells of the store and nothing of the copy.
     silence: Option<StoreError>,
     /// Every source so far said "not this copy": the entry may have changed under us.
@@ -101,6 +103,7 @@ impl Reading {
             open: None,
             first: None,
             why: vec![],
+            differs: None,
             silence: None,
             only_misses: true,
             missed: vec![],
@@ -193,7 +196,9 @@ impl Reading {
                 Some(piece) => take(&piece),
                 None => {
                     count(&self.engine.counters.reads_failed);
-                    return self.silence.take().map_or_else(|| Ok(Err(self.words())), Err);
+                    let differs = self.differs.take().map(|which| format!("its bytes differ: {which}"));
+                    let words = differs.unwrap_or_else(|| self.words());
+                    return self.silence.take().map_or(Ok(Err(words)), Err);
                 }
             }
         }
@@ -413,6 +418,7 @@ impl Reading {
                 if digest_of(&bytes) != block.digest && !broken(Mutant::BlocksUnchecked) {
                     count(&self.engine.counters.blocks_bad);
                     let message = format!("bytes {}..{} are not those that were written", block.start, block.end);
+                    self.differs = Some(message.clone());
                     return Err(StoreError { fault: Fault::BadAnswer, ..self.local(message) });
                 }
                 let start = (self.at - block.start) as usize;

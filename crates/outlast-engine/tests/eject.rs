@@ -207,3 +207,20 @@ async fn others_write_meanwhile_and_nothing_is_told_wrong() {
     }
     world.engine.stop().await;
 }
+
+/// Which key, on which store, and which of its bytes: a store that has answered is not said to be silent.
+#[tokio::test(start_paused = true)]
+async fn a_rotten_copy_is_told_as_what_it_is() {
+    let world = World::new(&[MemoryTraits::B; 3]).await;
+    let body = bytes(200_000, 1);
+    world.put("k", &body).await.unwrap();
+    world.settle().await;
+    let mut rotten = body.clone();
+    rotten[150_000] ^= 1;
+    assert!(world.stores[1].rot(&At::new("photos", "k"), rotten.into()));
+    let report = world.engine.verify(&bucket(), true, mpsc::channel(1).0).await.unwrap();
+    assert_eq!(report.stores["s1"].bad, 1, "{report:?}");
+    let told = "s1: photos/k: its bytes differ: bytes 131072..196608 are not those that were written";
+    assert!(report.lines.iter().any(|line| line.starts_with(told)), "{:?}", report.lines);
+    world.engine.stop().await;
+}
