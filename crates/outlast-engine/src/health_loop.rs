@@ -3,7 +3,7 @@
 use crate::canary::Canary;
 use crate::engine::Engine;
 use crate::identity::{Identity, NotTold, unreached};
-use crate::seats::Seat;
+use crate::seats::{JudgedAs, Seat};
 use outlast_rules::{Health, Observation, OpClass, Reason, Standing, our_network};
 use std::sync::Arc;
 use std::time::Duration;
@@ -81,10 +81,11 @@ impl Engine {
     /// One round: identity, then the canary.
     pub(crate) async fn watch_once(self: &Arc<Self>, seat: &Arc<Seat>, turn: usize) -> Canary {
         let started = Instant::now();
+        let then = seat.judged_as();
         let told = self.ask_identity(seat).await;
         let now = self.now();
         match told {
-            Ok(Identity::Ours | Identity::Unmarked) if self.stays_short(seat).await => Canary::Failed,
+            Ok(Identity::Ours | Identity::Unmarked) if self.stays_short(seat, then).await => Canary::Failed,
             Ok(Identity::Ours | Identity::Unmarked) => {
                 let marker_ms = started.elapsed().as_millis() as u64;
                 let woken = seat.health(|health| {
@@ -104,17 +105,17 @@ impl Engine {
                 self.send_canary(seat, turn, Some(marker_ms)).await
             }
             Ok(Identity::Emptied) => {
-                self.condemn(seat, Reason::Emptied).await;
+                self.condemn(seat, then, Reason::Emptied).await;
                 Canary::Failed
             }
             Ok(Identity::Foreign(words)) => {
                 tracing::error!("{words}");
-                self.condemn(seat, Reason::Foreign).await;
+                self.condemn(seat, then, Reason::Foreign).await;
                 Canary::Failed
             }
             Ok(Identity::Damaged(words)) => {
                 tracing::warn!("{words}");
-                self.condemn(seat, Reason::MarkerDamaged).await;
+                self.condemn(seat, then, Reason::MarkerDamaged).await;
                 Canary::Failed
             }
             Err(NotTold::Ledger(error)) => {
@@ -125,7 +126,7 @@ impl Engine {
                 tracing::debug!("{error}");
                 seat.remember(&error);
                 if !seat.is_known() {
-                    self.condemn(seat, unreached(error.fault)).await;
+                    self.condemn(seat, then, unreached(error.fault)).await;
                 }
                 let was_due = seat.health(|health| {
                     let due = health.due(now);
@@ -145,11 +146,11 @@ impl Engine {
     }
 
     /// Its list was short, and what was missing is missing still, or nobody can tell. Whatever it was condemned for since.
-    async fn stays_short(self: &Arc<Self>, seat: &Arc<Seat>) -> bool {
+    async fn stays_short(self: &Arc<Self>, seat: &Arc<Seat>, then: JudgedAs) -> bool {
         if seat.health(|health| health.condemned()).is_none() {
             return false;
         }
-        self.is_still_short(seat).await.unwrap_or_else(|error| {
+        self.is_still_short(seat, then).await.unwrap_or_else(|error| {
             tracing::debug!(store = %seat.name, "whether its list is short still: {error}");
             true
         })
@@ -159,11 +160,12 @@ impl Engine {
         watch.last = Some(Instant::now());
         watch.alarmed = false;
         watch.turn = watch.turn.wrapping_add(1);
+        let then = seat.judged_as();
         watch.went = self.watch_once(seat, watch.turn).await;
         match watch.went {
             Canary::BytesDiffer => {
                 watch.clean = 0;
-                self.condemn(seat, Reason::BytesDiffer).await;
+                self.condemn(seat, then, Reason::BytesDiffer).await;
             }
             Canary::Failed => watch.clean = 0,
             Canary::Well => {

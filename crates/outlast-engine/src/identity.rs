@@ -3,7 +3,7 @@
 
 use crate::engine::{Engine, StartError};
 use crate::marker::{MARKER_KEY, Marker};
-use crate::seats::Seat;
+use crate::seats::{JudgedAs, Seat};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
@@ -94,12 +94,12 @@ impl Engine {
             };
             match told {
                 Ok(Identity::Foreign(words)) => return Err(StartError::Identity(words)),
-                Ok(Identity::Emptied) => self.condemn(seat, Reason::Emptied).await,
+                Ok(Identity::Emptied) => drop(self.condemn(seat, seat.judged_as(), Reason::Emptied).await),
                 // Broken bytes prove nothing, and least of all that it is somebody else's: one store that hands them out must
                 // not keep the gateway from starting.
                 Ok(Identity::Damaged(words)) => {
                     tracing::warn!("{words}");
-                    self.condemn(seat, Reason::MarkerDamaged).await;
+                    self.condemn(seat, seat.judged_as(), Reason::MarkerDamaged).await;
                 }
                 Ok(Identity::Ours | Identity::Unmarked) => {}
                 Err(NotTold::Ledger(error)) => return Err(error.into()),
@@ -107,7 +107,7 @@ impl Engine {
                     seat.remember(&error);
                     let help = help(&error).map(|help| format!("; help: {help}")).unwrap_or_default();
                     tracing::warn!("{error}: {} is not called before it has shown its identity{help}", seat.name);
-                    self.condemn(seat, unreached(error.fault)).await;
+                    self.condemn(seat, seat.judged_as(), unreached(error.fault)).await;
                 }
             }
             // Whatever else it says of itself now: an earlier process found its list short.
@@ -143,8 +143,8 @@ impl Engine {
         }
     }
 
-    /// An emptied store, or one whose list is short, is taken for what it is: everything that it held is owed to it, then it is marked
-    /// and tried again.
+    /// An emptied store is taken for what it is: everything that it held is owed to it, then it is marked and tried again. One whose
+    /// list is short is owed what the list lacks; what it shows as it was written still serves.
     ///
     /// # Errors
     /// It is not empty of us, belongs to somebody else, or does not answer; nothing was changed then.
@@ -163,8 +163,11 @@ impl Engine {
                 _ => {}
             }
         }
-        let owed = Change::OweEverything { store: name.clone(), now: self.now() };
-        self.ledger.commit(vec![owed, self.forget_short(name)]).await?;
+        let kept = if is_marked { self.owe_what_is_missing(&seat).await? } else { None };
+        if kept.is_none() {
+            let owed = Change::OweEverything { store: name.clone(), now: self.now() };
+            self.ledger.commit(vec![owed, self.forget_short(name)]).await?;
+        }
         // What stands at its place now may be another kind of store: what it honours is found out before it is called.
         self.make_missing_buckets(&seat).await?;
         for bucket in self.serving_buckets() {
@@ -175,29 +178,37 @@ impl Engine {
         if !is_marked {
             self.mark_anew(&seat).await?;
         }
-        self.note("accepted", format!("{name}: taken as it is; everything that it held is owed to it")).await;
-        let now = self.now();
-        seat.health(|health| health.absolve(now));
+        let owed = match kept {
+            Some(missing) => format!("{missing} objects that its list lacks are owed to it"),
+            None => "everything that it held is owed to it".to_owned(),
+        };
+        self.note("accepted", format!("{name}: taken as it is; {owed}")).await;
+        seat.accept(self.now());
         seat.alarm.notify_one();
         seat.bell.notify_one();
         Ok(())
     }
 
-    /// Down for everything; said in the history when it is news.
-    pub(crate) async fn condemn(&self, seat: &Arc<Seat>, reason: Reason) {
+    /// Down for everything; said in the history when it is news. False: it was accepted since that judgement began.
+    pub(crate) async fn condemn(&self, seat: &Arc<Seat>, then: JudgedAs, reason: Reason) -> bool {
         let now = self.now();
         let before = seat.health(|health| {
+            if !seat.is_still(then) {
+                return None;
+            }
             let before = health.condemned();
             // Wrong bytes in its marker are no news of a store that hands out wrong bytes, and no way out of that.
             if !(before == Some(Reason::BytesDiffer) && reason == Reason::MarkerDamaged) {
                 health.condemn(now, reason);
             }
-            before
+            Some(before)
         });
+        let Some(before) = before else { return false };
         if before != Some(reason) {
             let help = help_of(reason, &seat.name).map(|help| format!("; {help}")).unwrap_or_default();
             self.note("standing", format!("{} is down: {reason}{help}", seat.name)).await;
         }
+        true
     }
 
     /// Where the marker lies: chosen at the first start, and the same for ever.

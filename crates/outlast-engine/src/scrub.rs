@@ -3,7 +3,7 @@
 use crate::compare::{Beside, Comparison};
 use crate::engine::Engine;
 use crate::identity::fact;
-use crate::seats::Seat;
+use crate::seats::{JudgedAs, Seat};
 use crate::short_list::ShortList;
 use crate::side_by_side::CompareError;
 use outlast_ledger::{BucketState, Change};
@@ -165,7 +165,7 @@ impl Engine {
     /// One pass. Everything that differs is owed a look: the worker that pays it decides with the key's lane in its hand. A list that
     /// is short as a whole is believed in nothing.
     async fn scrub_listing(self: &Arc<Self>, seat: &Arc<Seat>, bucket: &BucketName) -> Result<Scrubbed, CompareError> {
-        let mut pass = Pass::default();
+        let (mut pass, then) = (Pass::default(), seat.judged_as());
         let mut comparison = Comparison::new(self, seat, bucket);
         while let Some(beside) = comparison.next().await? {
             pass.take(&seat.name, bucket, beside, self.now());
@@ -174,7 +174,7 @@ impl Engine {
             }
             if let Some(short) = pass.judged_by.and_then(|of| pass.judge(bucket, of)) {
                 if self.is_short_for_good(seat, &short).await {
-                    return self.ends_short(seat, pass.found, &short).await;
+                    return self.ends_short(seat, then, pass.found, &short).await;
                 }
                 // Once is enough.
                 pass.let_go(u64::MAX);
@@ -187,7 +187,7 @@ impl Engine {
             && let Some(short) = pass.judge(bucket, pass.held)
             && self.is_short_for_good(seat, &short).await
         {
-            return self.ends_short(seat, pass.found, &short).await;
+            return self.ends_short(seat, then, pass.found, &short).await;
         }
         pass.let_go(pass.held);
         self.owe(&mut pass.owed).await?;
@@ -213,9 +213,15 @@ impl Engine {
         Ok(())
     }
 
-    async fn ends_short(&self, seat: &Arc<Seat>, found: Scrubbed, short: &ShortList) -> Result<Scrubbed, CompareError> {
-        self.condemn_short(seat, short).await?;
-        Ok(Scrubbed { is_short: true, ..found })
+    async fn ends_short(
+        &self,
+        seat: &Arc<Seat>,
+        then: JudgedAs,
+        found: Scrubbed,
+        short: &ShortList,
+    ) -> Result<Scrubbed, CompareError> {
+        let is_short = self.condemn_short(seat, then, short).await?;
+        Ok(Scrubbed { is_short, ..found })
     }
 }
 

@@ -11,7 +11,7 @@ use outlast_rules::{
 use outlast_store::{Answer, Applied, At, Fault, Found, Limits, ProbeReport, Store, StoreError};
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -47,6 +47,8 @@ pub struct Seat {
     pub alarm: Notify,
     /// Whether it is still itself is found out by one at a time.
     pub identity_lane: tokio::sync::Mutex<()>,
+    /// How often it was accepted, changed with its health in hand: what was judged before says nothing of it now.
+    accepted: AtomicU64,
     /// Is this still our life of the ledger, as far as this store says?
     pub epoch: EpochGate,
     /// Buckets there that nobody here knows.
@@ -70,6 +72,10 @@ pub struct Seat {
     refusal: Mutex<Option<StoreError>>,
 }
 
+/// What a store was taken for when a judgement of it began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JudgedAs(u64);
+
 impl Seat {
     /// `canary_every_ms`: None: by the store's kind.
     pub fn new(
@@ -89,6 +95,7 @@ impl Seat {
             bell: Notify::new(),
             alarm: Notify::new(),
             identity_lane: tokio::sync::Mutex::new(()),
+            accepted: AtomicU64::new(0),
             epoch: EpochGate::default(),
             strangers: Strangers::default(),
             home: OnceLock::new(),
@@ -213,6 +220,24 @@ impl Seat {
 
     pub fn health<T>(&self, look: impl FnOnce(&mut Health) -> T) -> T {
         look(&mut self.health.lock().expect("no code panics while it holds a store's health"))
+    }
+
+    /// Taken before a judgement begins, and said with it.
+    pub fn judged_as(&self) -> JudgedAs {
+        JudgedAs(self.accepted.load(Ordering::SeqCst))
+    }
+
+    /// Does a judgement that began then still speak of this store? Asked with its health in hand.
+    pub fn is_still(&self, then: JudgedAs) -> bool {
+        self.judged_as() == then
+    }
+
+    /// Somebody has taken it as it is: on trial from now on.
+    pub fn accept(&self, now: Moment) {
+        self.health(|health| {
+            self.accepted.fetch_add(1, Ordering::SeqCst);
+            health.absolve(now);
+        });
     }
 
     pub fn standing(&self, class: OpClass) -> Standing {

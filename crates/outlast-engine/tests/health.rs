@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use support::puppet::{Mood, Puppet};
-use support::{START, World, bucket, bytes, name};
+use support::{START, World, bucket, bytes, key, name};
 use tokio::time::{Instant, sleep};
 
 const HOME: &str = "outlast-home";
@@ -488,5 +488,71 @@ async fn our_own_network_is_told_apart() {
     }
     let classes = hall.world.engine.status().await.stores.swap_remove(1).classes;
     assert_eq!(classes["write"], ("down".to_owned(), "unreachable: no way to its address".to_owned()));
+    hall.world.engine.stop().await;
+}
+
+/// 200 objects on three stores; the first has lost 120 of them and holds another one otherwise, and was found out.
+async fn short() -> Hall {
+    let hall = Hall::at_work(&B3).await;
+    for i in 0..200 {
+        hall.world.put(&format!("k{i:03}"), &bytes(100, i)).await.unwrap();
+    }
+    hall.world.settle().await;
+    for i in 0..120 {
+        hall.world.stores[0].lose(&At::new("photos", format!("k{i:03}")));
+    }
+    let other = At::new("photos", "k150");
+    hall.world.stores[0].put(&other, &PutSpec::default(), Body::Whole("other bytes".into())).await.unwrap();
+    assert!(hall.world.engine.scrub(&name(0), &bucket()).await.unwrap().is_short);
+    hall
+}
+
+async fn holders(hall: &Hall, at: &str) -> Vec<String> {
+    let entry = hall.world.ledger.entry(&bucket(), &key(at)).await.unwrap().unwrap();
+    entry.holders.keys().map(ToString::to_string).collect()
+}
+
+/// Taken as it is, a store whose list is short still serves what the list shows: with the others away, nobody else would.
+#[tokio::test(start_paused = true)]
+async fn an_accepted_short_store_serves_what_it_lists() {
+    let hall = short().await;
+    for switch in &hall.switches[1..] {
+        switch.set(Setting::all(Trouble::Refuse));
+    }
+    sleep(LONG).await;
+    hall.world.engine.accept_store(&name(0)).await.unwrap();
+    for i in (120..200).filter(|i| *i != 150) {
+        assert_eq!(hall.world.get(&format!("k{i:03}")).await.unwrap(), bytes(100, i));
+    }
+    for at in ["k000", "k119", "k150"] {
+        assert_eq!(holders(&hall, at).await, ["s1", "s2"], "{at}");
+        hall.world.get(at).await.expect_err("its list lacks it");
+    }
+    assert!(hall.history().await.contains("s0: taken as it is; 121 objects that its list lacks are owed to it"));
+    hall.switches[1..].iter().for_each(|switch| switch.clear());
+    sleep(Duration::from_secs(1_200)).await;
+    hall.world.settle().await;
+    assert_eq!(hall.world.on_store(0).await, hall.world.on_store(1).await);
+    hall.world.engine.stop().await;
+}
+
+/// A pass that began before the store was accepted finds it as short as it was, and says so afterwards: that is over.
+#[tokio::test(start_paused = true)]
+async fn an_older_judgement_does_not_undo_an_accept() {
+    let hall = short().await;
+    hall.switches[0].set(Setting::on(
+        &[Class::Head],
+        Trouble::Slow { before: Duration::from_secs(2), after: Duration::ZERO, bytes_per_second: None },
+    ));
+    let (bucket, s0) = (bucket(), name(0));
+    let (scrubbed, accepted) = tokio::join!(hall.world.engine.scrub(&s0, &bucket), async {
+        sleep(Duration::from_millis(500)).await;
+        hall.switches[0].clear();
+        hall.world.engine.accept_store(&s0).await
+    });
+    accepted.unwrap();
+    assert!(!scrubbed.unwrap().is_short);
+    assert_eq!(hall.world.ledger.fact("store.s0.short").await.unwrap(), None);
+    assert_ne!(hall.told(0).await.0, "down");
     hall.world.engine.stop().await;
 }
