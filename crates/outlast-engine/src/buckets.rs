@@ -261,6 +261,9 @@ impl Engine {
             self.cache_bucket(name, None);
             return Ok(());
         }
+        if &left == owed {
+            return Ok(());
+        }
         self.keep_bucket(Bucket { state: BucketState::Gone { owed: left }, ..bucket }).await
     }
 }

@@ -5,7 +5,9 @@ use crate::engine::Engine;
 use crate::identity::{BUCKET_DEADLINE, NotTold};
 use crate::seats::Seat;
 use outlast_ledger::{BucketState, LedgerError};
-use outlast_rules::{BucketCall, BucketClock, BucketMark, BucketName, Key, OpClass, RESERVED_PREFIX, bucket_closed_by};
+use outlast_rules::{
+    BucketCall, BucketClock, BucketMark, BucketName, Key, OpClass, RESERVED_PREFIX, Standing, bucket_closed_by,
+};
 use outlast_store::{Answer, Applied, At, Fault, Found, StoreError};
 use std::future::Future;
 use std::sync::Arc;
@@ -73,6 +75,10 @@ impl Engine {
         let native = seat.names.native(name);
         if native == seat.home() {
             return Ok(());
+        }
+        // Nothing is written down for a call that is not sent: a mark that comes and goes each minute is news for the stores.
+        if [OpClass::List, OpClass::Delete].iter().any(|class| seat.standing(*class) == Standing::Down) {
+            return Err(NativeError::Closed(format!("{}: it is down, {native} stays there for now", seat.name)));
         }
         self.under_mark(seat, name, BucketCall::Remove, None, take_down(seat.clone(), native)).await
     }

@@ -348,6 +348,38 @@ async fn what_a_bucket_made_in_vain_goes_again() {
     hall.engine().stop().await;
 }
 
+/// Nothing happens and a store is away, that is owed a bucket's removal and an upload's end: nothing new is written for the stores to
+/// be told, however long it takes.
+#[tokio::test(start_paused = true)]
+async fn an_idle_gateway_with_a_store_away_has_no_news() {
+    for away in [Mood::Refuse, Mood::Hang] {
+        let hall = Hall::new(&B3).await;
+        hall.engine().identify().await.unwrap();
+        let other = outlast_rules::BucketName::parse("other").unwrap();
+        hall.engine().create_bucket(other.clone()).await.unwrap();
+        hall.world.put("k", b"k").await.unwrap();
+        let upload = hall.create("film").await.unwrap();
+        hall.puppets[2].set(away);
+        hall.engine().start_workers();
+        seconds(60).await;
+        hall.engine().delete_bucket(other).await.unwrap();
+        hall.world.put("later", b"later").await.unwrap();
+        hall.engine().abort_upload(bucket(), key("film"), upload).await.unwrap();
+        seconds(1_800).await;
+        let news = async || hall.world.ledger.unshipped(1 << 20).await.unwrap().through;
+        let before = news().await;
+        seconds(3_600).await;
+        assert_eq!(news().await, before, "{away:?}: written in an hour in which nothing happened");
+        hall.puppets[2].set(Mood::Well);
+        seconds(1_800).await;
+        hall.world.settle().await;
+        assert_eq!(hall.world.on_store(2).await, ["k", "later"]);
+        hall.world.stores[2].head_bucket("other").await.expect_err("it is gone");
+        assert_eq!(hall.world.stores[2].list_uploads("photos").await.unwrap(), []);
+        hall.engine().stop().await;
+    }
+}
+
 /// What was found empty under the name of a bucket that is gone is not taken away with it.
 #[tokio::test(start_paused = true)]
 async fn what_was_found_under_a_gone_bucket_stays() {

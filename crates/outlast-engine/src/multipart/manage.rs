@@ -255,6 +255,9 @@ impl Engine {
         }
         let change = if left.is_empty() {
             Change::DropUpload { id: upload.id.clone() }
+        } else if &left == owed && self.ledger.upload(&upload.id).await.is_ok_and(|kept| kept.as_ref() == Some(&upload))
+        {
+            return;
         } else {
             Change::PutUpload(Box::new(Upload { state: UploadState::Aborted { owed: left }, ..upload }))
         };
