@@ -142,6 +142,12 @@ async fn wrong_lists_are_refused_and_leave_the_upload_open() {
     let wrong = PartFacts { etag: "0".repeat(32), ..last.clone() };
     assert!(matches!(hall.complete("film", &upload, &[wrong]).await, Err(UploadError::InvalidPart(2))));
     assert!(matches!(hall.complete("other", &upload, std::slice::from_ref(&last)).await, Err(UploadError::NoUpload)));
+    // A name that no upload of ours has, as long as a key may be.
+    for id in ["x".repeat(1015), "x".repeat(4000)] {
+        let part = PartFacts { number: u32::MAX, ..last.clone() };
+        let told = hall.complete("film", &id, &[part]).await;
+        assert!(matches!(told, Err(UploadError::NoUpload)), "{told:?}");
+    }
     hall.complete("film", &upload, &[last]).await.unwrap();
     assert_eq!(hall.world.get("film").await.unwrap(), "last", "only the listed parts count");
 }

@@ -434,7 +434,8 @@ pub struct LeaveArgs {
 ///
 /// A store whose identity marker is missing although the ledger knows copies there is "emptied or not mounted": it is
 /// neither read nor filled. Mount it; or, if it really is empty now, accept it: first every copy believed to be there
-/// becomes a debt, then it is filled again.
+/// becomes a debt, then it is filled again. A store whose list was suddenly short keeps the copies that its list shows as
+/// they were written, and is given the others.
 #[derive(Args)]
 #[command(after_help = "\
 Example:

@@ -48,8 +48,10 @@ impl Engine {
     }
 
     async fn complete_in_lane(self: Arc<Self>, ask: CompleteAsk) -> Result<Written, UploadError> {
+        // Whatever a client calls an upload: locks are named by ids of ours only.
+        let known = self.upload_of(&ask.bucket, &ask.key, &ask.upload).await?;
         // A repeat waits here for the one before it, and not for the parts that that one holds.
-        let turn = Key::parse(&format!("{}/complete", ask.upload)).map_err(|_| UploadError::NoUpload)?;
+        let turn = Key::parse(&format!("{}/complete", known.id)).expect("an id of ours and a word are a key");
         let _turn = self.upload_lanes.lock(&ask.bucket, &turn).await;
         let _slots = self.parts_in_hand(&ask).await?;
         let _lane = self.upload_lane(&ask.bucket, &ask.upload).await;
