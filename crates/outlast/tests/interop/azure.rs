@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use std::collections::BTreeMap;
 
 /// Requests, whole downloads of the large object, and multipart uploads that each act lasts at least.
-pub const ACT: Progress = Progress { ops: 60, films: 1, uploads: 1, errors: 0 };
+pub const ACT: Progress = Progress { ops: 60, films: 1, uploads: 1, errors: Vec::new() };
 
 fn places<'a>(first: &'a Peer, second: &'a Peer) -> [(&'static str, Place<'a>); 3] {
     [("first", Place::Azure(first)), ("second", Place::Azure(second)), ("disk", Place::Disk("disk"))]
@@ -24,7 +24,7 @@ fn one_account_of_two_stops_under_load() {
     let Some(scene) = Scene::open(dir.path(), &places) else { return };
     let mut load = scene.load("azure");
     let mut act = || {
-        let from = load.now;
+        let from = load.now.clone();
         load.until(|now| {
             now.ops >= from.ops + ACT.ops
                 && now.films >= from.films + ACT.films

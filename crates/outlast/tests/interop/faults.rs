@@ -10,11 +10,11 @@ use crate::peers::{Peer, outlast_over_a_disk};
 use crate::scene::{Place, Scene, Shows, folder, four, lasting, peers};
 
 /// Requests, whole downloads of the large object, and multipart uploads that each act of a play lasts at least.
-const ACT: Progress = Progress { ops: 80, films: 1, uploads: 1, errors: 0 };
+const ACT: Progress = Progress { ops: 80, films: 1, uploads: 1, errors: Vec::new() };
 
 /// Plays the load on: as much again as an act has.
 fn act(load: &mut Load) {
-    let from = load.now;
+    let from = load.now.clone();
     load.until(|now| {
         now.ops >= from.ops + ACT.ops
             && now.films >= from.films + ACT.films

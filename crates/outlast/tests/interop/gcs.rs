@@ -25,7 +25,7 @@ fn it_stops_under_load() {
     let Some(scene) = Scene::open(dir.path(), &places) else { return };
     let mut load = scene.load("gcs");
     let mut act = || {
-        let from = load.now;
+        let from = load.now.clone();
         load.until(|now| {
             now.ops >= from.ops + ACT.ops
                 && now.films >= from.films + ACT.films

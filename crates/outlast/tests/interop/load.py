@@ -200,7 +200,7 @@ def tell():
         with lock:
             count = sum(report["ops"].values())
             print(json.dumps({"ops": count, "films": report["ops"].get("film", 0),
-                              "uploads": report["ops"].get("upload", 0), "errors": len(report["errors"])}), flush=True)
+                              "uploads": report["ops"].get("upload", 0), "errors": report["errors"]}), flush=True)
 
 
 def main():

@@ -95,13 +95,13 @@ pub struct Load {
 }
 
 /// How far the load is.
-#[derive(Debug, Default, Clone, Copy, serde::Deserialize)]
+#[derive(Debug, Default, Clone, serde::Deserialize)]
 pub struct Progress {
     pub ops: u64,
     /// Whole downloads of the large object.
     pub films: u64,
     pub uploads: u64,
-    pub errors: u64,
+    pub errors: Vec<serde_json::Value>,
 }
 
 /// What the load saw, and what must be there now.
@@ -144,11 +144,13 @@ impl Load {
         Load { child, stdin, lines, now: Progress::default() }
     }
 
-    /// Until it has come so far; an error of the client ends the wait too, for nothing good comes after it.
+    /// Until it has come so far. An error that the client saw is told at once: nothing good comes after it, and what is asked
+    /// next would only hide it.
     pub fn until(&mut self, far_enough: impl Fn(&Progress) -> bool) {
-        while !far_enough(&self.now) && self.now.errors == 0 {
+        while !far_enough(&self.now) {
             let line = self.lines.recv_timeout(std::time::Duration::from_secs(30)).expect("the load goes on");
             self.now = serde_json::from_str(&line).expect("it tells its progress");
+            assert!(self.now.errors.is_empty(), "clients saw errors: {:#?}", self.now.errors);
         }
     }
 
