@@ -54,10 +54,10 @@ pub fn configuration(places: &[(&str, Place<'_>)], defaults: &str) -> String {
     );
     let faulty_is_read_first = places.iter().any(|(_, place)| matches!(place, Place::Through(..)));
     for (name, place) in places {
-        // What costs nothing is read first: a fault of reading that nobody's read meets would show nothing.
+        // Bytes that cost nothing are read first: a fault of reading that nobody's read meets would show nothing.
         let price = match place {
             Place::Through(..) => "",
-            _ if faulty_is_read_first => "price = { read_per_1000 = 1.0 }\n",
+            _ if faulty_is_read_first => "price = { egress_per_gib = 1.0 }\n",
             _ => "",
         };
         let (peer, endpoint) = match place {
