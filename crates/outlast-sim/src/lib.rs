@@ -29,6 +29,7 @@ mod mutants;
 mod schedule;
 mod seen;
 mod shrink;
+mod staged;
 
 pub use books::Detail;
 pub use mutants::{Kill, hunt, kill};
@@ -37,5 +38,6 @@ pub use plan::{Act, Plan, Step};
 pub use schedule::{faults_of, with_faults};
 pub use seen::{PLAYED, Played, SEEN, Seen, UNSEEN};
 pub use shrink::shrink;
+pub use staged::{STAGED, Staged};
 pub use weather::WIDE_FROM;
 pub use world::{Ended, run};

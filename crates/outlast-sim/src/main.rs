@@ -1,6 +1,6 @@
 //! `outlast-sim`: runs seeds, and tells of the first that breaks a promise how to run it again. `cargo xtask sim` calls it.
 
-use outlast_sim::{Detail, Kill, Mutant, PLAYED, Plan, UNSEEN, faults_of, hunt, run, shrink, with_faults};
+use outlast_sim::{Detail, Kill, Mutant, PLAYED, Plan, STAGED, UNSEEN, faults_of, hunt, run, shrink, with_faults};
 use outlast_store::Schedule;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -134,6 +134,11 @@ fn script(mutant: Mutant) -> Option<&'static str> {
     PLAYED.iter().find(|played| played.mutant == mutant).map(|played| played.script)
 }
 
+/// A play sees it, now.
+fn is_staged(mutant: Mutant) -> bool {
+    STAGED.iter().any(|staged| staged.mutant == mutant && staged.broken().is_some())
+}
+
 /// Every mutant, by as many threads as the machine runs at once. Fails where one survives.
 fn mutants() -> ExitCode {
     let next = AtomicUsize::new(0);
@@ -161,19 +166,26 @@ fn mutants() -> ExitCode {
             None if script(*mutant).is_some() => {
                 println!("{name:<28} the script {} sees it", script(*mutant).unwrap_or_default());
             }
+            None if is_staged(*mutant) => println!("{name:<28} a play sees it"),
             None if UNSEEN.contains(mutant) => println!("{name:<28} was never seen   {}", mutant.rule()),
             None => println!("{name:<28} SURVIVES         {}", mutant.rule()),
         }
     }
     let alive: Vec<String> = rows
         .iter()
-        .filter(|(mutant, kill)| kill.is_none() && !UNSEEN.contains(mutant) && script(**mutant).is_none())
+        .filter(|(mutant, kill)| {
+            kill.is_none() && !UNSEEN.contains(mutant) && script(**mutant).is_none() && !is_staged(**mutant)
+        })
         .map(|(m, _)| format!("{m:?}"))
         .collect();
     if alive.is_empty() {
         let seen = rows.values().flatten().count();
-        let scripts = rows.iter().filter(|(mutant, kill)| kill.is_none() && script(**mutant).is_some()).count();
-        println!("seeds see {seen} mutants, scripts {scripts} more; {} were never seen", rows.len() - seen - scripts);
+        let otherwise = |mutant: &Mutant| script(*mutant).is_some() || is_staged(*mutant);
+        let others = rows.iter().filter(|(mutant, kill)| kill.is_none() && otherwise(mutant)).count();
+        println!(
+            "seeds see {seen} mutants, scripts and plays {others} more; {} were never seen",
+            rows.len() - seen - others
+        );
         return ExitCode::SUCCESS;
     }
     println!("{} of {} mutants survive: {}", alive.len(), rows.len(), alive.join(" "));

@@ -1,6 +1,6 @@
 //! Rules are taken away one by one: a simulator that does not see it proves nothing about the rule.
 
-use outlast_sim::{Detail, Mutant, PLAYED, Plan, SEEN, Seen, UNSEEN, kill, run};
+use outlast_sim::{Detail, Mutant, PLAYED, Plan, SEEN, STAGED, Seen, UNSEEN, kill, run};
 use std::collections::BTreeSet;
 
 const PIECES: usize = 8;
@@ -40,11 +40,36 @@ macro_rules! pieces {
 
 pieces!(seen_0 0, seen_1 1, seen_2 2, seen_3 3, seen_4 4, seen_5 5, seen_6 6, seen_7 7);
 
+/// With every rule in its place all takes of a play pass; without the one that it is for, one of them breaks the promise.
+#[test]
+fn every_play_shows_what_it_is_for() {
+    let mut wrong = vec![];
+    for staged in STAGED {
+        let takes = (staged.takes)();
+        for (n, plan) in takes.iter().enumerate() {
+            if let Some(broken) = run(plan, Detail::Clients).failure {
+                wrong.push(format!("{}, take {n}: fails with every rule in its place: {broken}", staged.what));
+            }
+        }
+        match staged.broken() {
+            Some(broken) if broken.contains(staged.promise) => {}
+            Some(broken) => wrong.push(format!("{:?}: not {}, but {broken}", staged.mutant, staged.promise)),
+            None => {
+                let last = Plan { broken: Some(staged.mutant), ..takes[takes.len() - 1].clone() };
+                let trace = run(&last, Detail::Clients).trace.join("\n");
+                wrong.push(format!("{:?} survives: {}\n{trace}", staged.mutant, staged.what));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 /// One that nobody sees is said to be so.
 #[test]
 fn every_mutant_has_its_place_in_the_table() {
     let by_script = PLAYED.iter().map(|played| played.mutant);
-    let table: BTreeSet<Mutant> = SEEN.iter().map(|seen| seen.mutant).chain(by_script).collect();
+    let by_play = STAGED.iter().map(|staged| staged.mutant);
+    let table: BTreeSet<Mutant> = SEEN.iter().map(|seen| seen.mutant).chain(by_script).chain(by_play).collect();
     assert!(UNSEEN.iter().all(|mutant| !table.contains(mutant)), "who is seen is not among the unseen");
     let all: Vec<Mutant> =
         table.into_iter().chain(UNSEEN.iter().copied()).collect::<BTreeSet<Mutant>>().into_iter().collect();

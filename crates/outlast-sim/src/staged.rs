@@ -1,0 +1,141 @@
+//! Plays for mutants that chance does not meet: short plans made by hand, in the same world and before the same oracle. Each passes
+//! with every rule in its place and breaks a promise without the one that it is for.
+
+use crate::books::Detail;
+use crate::content::Content;
+use crate::plan::{Act, Keeps, Kind, Only, Op, Plan, Step};
+use crate::world::run;
+use outlast_rules::Mutant;
+use outlast_store::{Class, Fault, Setting, Trouble};
+use std::borrow::Cow;
+use std::time::Duration;
+
+/// A play, and the mutant that it is for.
+pub struct Staged {
+    pub mutant: Mutant,
+    /// What goes on, in words.
+    pub what: &'static str,
+    /// The promise that is broken then.
+    pub promise: &'static str,
+    /// The same play in several takes: an accident falls into each of them at another moment, and one is enough.
+    pub takes: fn() -> Vec<Plan>,
+}
+
+impl Staged {
+    /// What breaks without the rule. None: its mutant survives.
+    pub fn broken(&self) -> Option<String> {
+        let without = |plan: Plan| run(&Plan { broken: Some(self.mutant), ..plan }, Detail::Clients).failure;
+        (self.takes)().into_iter().find_map(without)
+    }
+}
+
+/// In the order of `Mutant::ALL`.
+pub const STAGED: &[Staged] = &[
+    Staged {
+        mutant: Mutant::LedgerNotSynced,
+        what: "the power fails after an acknowledgement, and the disk keeps only what was synced",
+        promise: "it does not start again",
+        takes: power_fails,
+    },
+    Staged {
+        mutant: Mutant::Trusted404,
+        what: "every store says 404 for a key that they all hold",
+        promise: "P2",
+        takes: all_say_404,
+    },
+    Staged {
+        mutant: Mutant::CutEndsAsWhole,
+        what: "the only store that answers ends a body behind its first block",
+        promise: "P3",
+        takes: a_body_is_cut,
+    },
+    Staged {
+        mutant: Mutant::CopiedUnchecked,
+        what: "a disk that was away gets its copy of an upload from a store whose bytes have rotted",
+        promise: "P1/P5",
+        takes: a_rotten_source,
+    },
+];
+
+/// One that writes down what happens when.
+struct Script {
+    plan: Plan,
+    requests: u32,
+}
+
+impl Script {
+    fn over(kinds: &[Kind]) -> Script {
+        let kinds = kinds.to_vec();
+        let plan = Plan { seed: 0, kinds, min_copies: 2, spool_counts: false, broken: None, steps: vec![] };
+        Script { plan, requests: 0 }
+    }
+
+    fn at(mut self, ms: u64, act: Act) -> Script {
+        self.plan.steps.push(Step { at: Duration::from_millis(ms), act });
+        self
+    }
+
+    fn asks(mut self, ms: u64, op: Op) -> Script {
+        self.requests += 1;
+        let id = self.requests;
+        self.at(ms, Act::Client { id, op })
+    }
+
+    /// Bytes that no other request writes.
+    fn puts(self, ms: u64, key: usize, len: usize) -> Script {
+        let content = Content::Own { write: self.requests + 1, len };
+        self.asks(ms, Op::Put { key, content, only: Only::Always })
+    }
+
+    fn gets(self, ms: u64, key: usize) -> Script {
+        self.asks(ms, Op::Get { key, range: None })
+    }
+
+    fn fails(self, ms: u64, store: usize, lasts_ms: u64, setting: Setting) -> Script {
+        self.at(ms, Act::Fault { store, lasts: Duration::from_millis(lasts_ms), setting })
+    }
+
+    fn all_fail(self, ms: u64, lasts_ms: u64, setting: &Setting) -> Script {
+        (0..self.plan.kinds.len()).fold(self, |script, store| script.fails(ms, store, lasts_ms, setting.clone()))
+    }
+
+    fn takes(self) -> Vec<Plan> {
+        vec![self.plan]
+    }
+}
+
+const THREE: [Kind; 3] = [Kind::B, Kind::B, Kind::B];
+
+fn power_fails() -> Vec<Plan> {
+    Script::over(&THREE).puts(0, 0, 100).at(5_000, Act::Crash { keeps: Keeps::Nothing }).gets(20_000, 0).takes()
+}
+
+fn all_say_404() -> Vec<Plan> {
+    let missing = Trouble::Answer { fault: Fault::NoKey, status: 404, code: Cow::Borrowed("NoSuchKey") };
+    let setting = Setting::on(&[Class::Get, Class::Head], missing);
+    Script::over(&THREE).puts(0, 0, 100).all_fail(10_000, 3_000, &setting).gets(11_000, 0).gets(60_000, 1).takes()
+}
+
+fn a_body_is_cut() -> Vec<Plan> {
+    let refuses = Setting::on(&[Class::Get], Trouble::Refuse);
+    let cuts = Setting::on(&[Class::Get], Trouble::CutBodies { after: 66_000 }).times(1);
+    let one = |store| {
+        let script = Script::over(&THREE).puts(0, 0, 70_000).all_fail(10_000, 20_000, &refuses);
+        script.fails(10_100, store, 20_000, cuts.clone()).gets(10_200, 0).gets(60_000, 1).plan
+    };
+    (0..THREE.len()).map(one).collect()
+}
+
+fn a_rotten_source() -> Vec<Plan> {
+    let away = Setting::all(Trouble::Refuse);
+    let content = Content::Own { write: 2, len: 100 };
+    // The ETag of an upload is no digest of its bytes, so no store can compare it with what it is sent.
+    let one = |store| {
+        let script = Script::over(&[Kind::B, Kind::B, Kind::Disk]).asks(0, Op::Create { upload: 0, key: 0 });
+        let script =
+            script.asks(1_000, Op::Part { upload: 0, number: 1, content }).fails(2_000, 2, 20_000, away.clone());
+        let script = script.asks(3_000, Op::Complete { upload: 0, number: 1 });
+        script.at(10_000, Act::Rot { store, key: 0 }).gets(300_000, 1).plan
+    };
+    (0..2).map(one).collect()
+}
