@@ -27,6 +27,8 @@ pub(crate) struct Counts {
     pub deletes: AtomicU64,
     pub reads: AtomicU64,
     pub uploads: AtomicU64,
+    /// Copies, and writes with a condition, whose answer was judged.
+    pub conditions: AtomicU64,
     pub unanswered: AtomicU64,
     /// Requests that were refused, or got no answer, while something was broken on purpose.
     pub refused: AtomicU64,
@@ -91,6 +93,17 @@ impl Asker {
 
     /// One write request. Without an answer it stays open whether it happened.
     pub async fn write(&mut self, ask: Ask, begun: Vec<Begun>, good: u16) -> Result<Answer, Stop> {
+        self.write_unless(ask, begun, good, &[]).await
+    }
+
+    /// `declined`: statuses that say that a condition did not hold. Then it never happened.
+    pub async fn write_unless(
+        &mut self,
+        ask: Ask,
+        begun: Vec<Begun>,
+        good: u16,
+        declined: &[u16],
+    ) -> Result<Answer, Stop> {
         let words = ask.words();
         let oracle = &self.shared.oracle;
         match self.connection.ask(ask).await {
@@ -101,6 +114,10 @@ impl Asker {
             }
             Ok(answer) if answer.status == good => {
                 begun.into_iter().for_each(|begun| oracle.acknowledged(begun));
+                Ok(answer)
+            }
+            Ok(answer) if declined.contains(&answer.status) => {
+                begun.into_iter().for_each(|begun| oracle.withdrawn(begun));
                 Ok(answer)
             }
             Ok(answer) => Err(Stop::Broken(format!("{words}: {} {}", answer.status, answer.text()))),

@@ -13,6 +13,7 @@ mod upload;
 mod worker;
 
 mod compare;
+mod conditional;
 mod world;
 
 mod plan;

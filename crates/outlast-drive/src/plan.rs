@@ -41,6 +41,8 @@ pub struct Tally {
     pub writes: u64,
     pub deletes: u64,
     pub uploads: u64,
+    /// Copies, and writes with a condition.
+    pub conditions: u64,
     pub reads: u64,
     /// Writes whose request was under way when the gateway was killed.
     pub unanswered: u64,
@@ -65,6 +67,7 @@ impl Tally {
             writes: of(&done.writes),
             deletes: of(&done.deletes),
             uploads: of(&done.uploads),
+            conditions: of(&done.conditions),
             reads: of(&done.reads),
             unanswered: of(&done.unanswered),
             refused: of(&done.refused),
@@ -78,13 +81,14 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Tally { kills, writes, deletes, uploads, reads, unanswered, refused, compared, present, absent, .. } = self;
+        let Tally { kills, writes, deletes, uploads, conditions, reads, .. } = self;
+        let Tally { unanswered, refused, compared, present, absent, .. } = self;
         let Tally { blows, kinds, kinds_able, .. } = self;
         write!(
             f,
-            "{kills} kills, {writes} writes, {uploads} multipart uploads, {deletes} deletes, {reads} checked reads, \
-             {unanswered} writes without an answer, {compared} deep comparisons: {present} objects right, {absent} keys \
-             absent"
+            "{kills} kills, {writes} writes, {uploads} multipart uploads, {conditions} conditional writes and copies, {deletes} \
+             deletes, {reads} checked reads, {unanswered} writes without an answer, {compared} deep comparisons: {present} \
+             objects right, {absent} keys absent"
         )?;
         if *blows == 0 {
             return Ok(());

@@ -107,9 +107,10 @@ impl<'a> Siege<'a> {
     async fn under_blows(&mut self, blows: &[Blow]) -> Result<(), Vec<String>> {
         let one = |why: String| vec![why];
         self.crew.shared.resting.store(false, Ordering::SeqCst);
-        self.crew.shared.rough.store(true, Ordering::SeqCst);
         let clients = self.crew.send();
         sleep(Duration::from_millis(self.chance.random_range(BEFORE_MS))).await;
+        // Before it everything is well, and nobody is refused.
+        self.crew.shared.rough.store(true, Ordering::SeqCst);
         for blow in blows {
             let meets_somebody = match blow.is_for() {
                 Some(Victim::Gateway) => self.gateway.is_some(),

@@ -1,9 +1,9 @@
 //! One client of the load: it writes, deletes and reads, judges every answer, and ends when the gateway is killed.
 
-use crate::asking::{Asker, BUCKET, Shared, Stop};
+use crate::asking::{Asker, BUCKET, Counts, Shared, Stop};
 use crate::bodies::{BodyId, bytes_of};
 use crate::client::{Account, Answer, Ask};
-use crate::oracle::{Tick, Truth};
+use crate::oracle::{Begun, Tick, Truth};
 use crate::upload::PendingUpload;
 use base64::Engine as _;
 use md5::{Digest, Md5};
@@ -105,8 +105,9 @@ impl Worker {
                 self.delete(&key).await
             }
             61..65 => self.delete_some().await,
-            65..70 => self.list_own().await,
-            70..75 => {
+            65..69 => self.write_on_condition().await,
+            69..72 => self.list_own().await,
+            72..76 => {
                 let key = self.any_key();
                 self.read_range(&key).await
             }
@@ -128,7 +129,7 @@ impl Worker {
         end
     }
 
-    fn small(&mut self) -> u64 {
+    pub(crate) fn small(&mut self) -> u64 {
         // Mostly the size of a thumbnail or a record, now and then across the borders of a block.
         if self.chance.random_bool(0.8) {
             self.chance.random_range(16..8_192)
@@ -137,7 +138,7 @@ impl Worker {
         }
     }
 
-    fn own_key(&mut self) -> String {
+    pub(crate) fn own_key(&mut self) -> String {
         format!("own-{}/object-{:02}", self.number, self.chance.random_range(0..OWN_KEYS))
     }
 
@@ -159,6 +160,39 @@ impl Worker {
         }
         self.asker.shared.done.writes.fetch_add(1, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// One of so many.
+    pub(crate) fn pick(&mut self, count: u32) -> u32 {
+        self.chance.random_range(0..count)
+    }
+
+    /// A new one.
+    pub(crate) fn body_of(&mut self, size: u64) -> BodyId {
+        BodyId::new(self.chance.random(), size)
+    }
+
+    /// What a read that began now may see.
+    pub(crate) fn may_be(&self, key: &str) -> Vec<Truth> {
+        let oracle = &self.asker.shared.oracle;
+        oracle.allowed(key, oracle.now())
+    }
+
+    pub(crate) fn begin(&self, key: &str, truth: Truth) -> Begun {
+        self.asker.shared.oracle.begin(key, truth)
+    }
+
+    pub(crate) async fn ask(&mut self, ask: Ask) -> Result<Answer, Stop> {
+        self.asker.ask(ask).await
+    }
+
+    /// `declined`: what says that a condition did not hold, and nothing was changed.
+    pub(crate) async fn write_unless(&mut self, ask: Ask, begun: Begun, declined: &[u16]) -> Result<Answer, Stop> {
+        self.asker.write_unless(ask, vec![begun], 200, declined).await
+    }
+
+    pub(crate) fn done(&self) -> &Counts {
+        &self.asker.shared.done
     }
 
     async fn delete(&mut self, key: &str) -> Result<(), Stop> {

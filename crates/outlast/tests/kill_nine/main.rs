@@ -33,6 +33,7 @@ fn ten_kills_over_three_disks() {
     let tally = check(World::Trial, 10);
     assert!(tally.kills >= 10, "{tally}");
     assert!(tally.writes > 100 && tally.reads > 100 && tally.deletes > 20 && tally.unanswered > 0, "{tally}");
+    assert!(tally.conditions > 20, "{tally}");
 }
 
 #[test]
