@@ -7,7 +7,7 @@ use crate::clients::{Load, Progress};
 use crate::fault_proxy::{FaultProxy, Mode};
 use crate::gateway::Launch;
 use crate::peers::{Peer, outlast_over_a_disk};
-use crate::scene::{Place, Scene, Shows, folder, four, lasting, peers};
+use crate::scene::{Place, REFUSED, SILENT, Scene, Shows, folder, four, lasting, peers};
 
 /// Requests, whole downloads of the large object, and multipart uploads that each act of a play lasts at least.
 const ACT: Progress = Progress { ops: 80, films: 1, uploads: 1, errors: Vec::new() };
@@ -61,7 +61,7 @@ fn moto_is_stopped() {
     let places = four(Place::S3(&moto), Place::S3(&garage));
     let Some(scene) = Scene::open(dir.path(), &places) else { return };
     let acts = (|| moto.freeze(), || scene.is_owed_something("moto"), || moto.thaw());
-    play("stopped", &places, &scene, acts, Some(("moto", "")));
+    play("stopped", &places, &scene, acts, Some(("moto", SILENT)));
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn garage_is_stopped() {
     let places = four(Place::S3(&moto), Place::S3(&garage));
     let Some(scene) = Scene::open(dir.path(), &places) else { return };
     let acts = (|| garage.freeze(), || scene.is_owed_something("garage"), || garage.thaw());
-    play("stopped", &places, &scene, acts, Some(("garage", "")));
+    play("stopped", &places, &scene, acts, Some(("garage", SILENT)));
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn garage_is_killed() {
     let places = four(Place::S3(&moto), Place::S3(&garage));
     let Some(scene) = Scene::open(dir.path(), &places) else { return };
     let acts = (|| garage.kill(), || scene.is_owed_something("garage"), || garage.start());
-    play("killed", &places, &scene, acts, Some(("garage", "refused")));
+    play("killed", &places, &scene, acts, Some(("garage", REFUSED)));
 }
 
 /// A store that counts and keeps its state over its end.
@@ -89,7 +89,7 @@ fn with_a_lasting_store(seed: &str, on: impl FnOnce(&Peer), off: impl FnOnce(&Pe
     let dir = folder();
     let Some((moto, garage)) = peers(dir.path()) else { return };
     let other = outlast_over_a_disk(dir.path(), "other");
-    let places = lasting(&other, &moto, &garage);
+    let places = lasting(Place::S3(&other), &moto, &garage);
     let Some(scene) = Scene::open(dir.path(), &places) else { return };
     let acts = (|| on(&other), || scene.is_owed_something("other"), || off(&other));
     play(seed, &places, &scene, acts, Some(("other", reason)));
@@ -97,12 +97,12 @@ fn with_a_lasting_store(seed: &str, on: impl FnOnce(&Peer), off: impl FnOnce(&Pe
 
 #[test]
 fn a_store_that_lasts_is_killed() {
-    with_a_lasting_store("lasts-killed", Peer::kill, Peer::start, "refused");
+    with_a_lasting_store("lasts-killed", Peer::kill, Peer::start, REFUSED);
 }
 
 #[test]
 fn a_store_that_lasts_is_stopped() {
-    with_a_lasting_store("lasts-stopped", Peer::freeze, Peer::thaw, "");
+    with_a_lasting_store("lasts-stopped", Peer::freeze, Peer::thaw, SILENT);
 }
 
 /// Its memory is gone with it: it is not believed until somebody says so, and then refilled.
@@ -131,14 +131,47 @@ fn with_fault(seed: &str, mode: Mode, down: Option<&str>, shows: Shows) {
     let proxy = FaultProxy::start(&moto.endpoint);
     let places = four(Place::Through(&proxy, &moto), Place::S3(&garage));
     let Some(scene) = Scene::open(dir.path(), &places) else { return };
-    let down = down.map(|words| ("moto", words));
+    under_fault(seed, &places, &scene, ("moto", &proxy), mode, down, shows);
+}
+
+/// The fault meets a store that ignores conditions and keeps no versions.
+fn with_fault_of_garage(seed: &str, mode: Mode, shows: Shows) {
+    let dir = folder();
+    let Some((moto, garage)) = peers(dir.path()) else { return };
+    let proxy = FaultProxy::start(&garage.endpoint);
+    let places = four(Place::S3(&moto), Place::Through(&proxy, &garage));
+    let Some(scene) = Scene::open(dir.path(), &places) else { return };
+    under_fault(seed, &places, &scene, ("garage", &proxy), mode, None, shows);
+}
+
+/// The fault meets a store that honours conditions and keeps no versions.
+fn with_fault_of_a_lasting_store(seed: &str, mode: Mode, down: Option<&str>, shows: Shows) {
+    let dir = folder();
+    let Some((moto, garage)) = peers(dir.path()) else { return };
+    let other = outlast_over_a_disk(dir.path(), "other");
+    let proxy = FaultProxy::start(&other.endpoint);
+    let places = lasting(Place::Through(&proxy, &other), &moto, &garage);
+    let Some(scene) = Scene::open(dir.path(), &places) else { return };
+    under_fault(seed, &places, &scene, ("other", &proxy), mode, down, shows);
+}
+
+fn under_fault(
+    seed: &str,
+    places: &[(&str, Place<'_>)],
+    scene: &Scene,
+    (store, proxy): (&str, &FaultProxy),
+    mode: Mode,
+    down: Option<&str>,
+    shows: Shows,
+) {
+    let down = down.map(|words| (store, words));
     let before = std::cell::Cell::new(0);
     let on = || {
-        before.set(shows.counted(&scene));
+        before.set(shows.counted(scene));
         proxy.switch(mode);
     };
-    let bitten = || shows.now(&scene, &proxy, before.get());
-    play(seed, &places, &scene, (on, bitten, || proxy.switch(Mode::Pass)), down);
+    let bitten = || shows.now(scene, (store, proxy), before.get());
+    play(seed, places, scene, (on, bitten, || proxy.switch(Mode::Pass)), down);
 }
 
 #[test]
@@ -173,5 +206,20 @@ fn a_store_is_handed_wrong_bytes() {
 
 #[test]
 fn a_store_never_answers() {
-    with_fault("silent", Mode::NeverAnswer, Some(""), Shows::Met);
+    with_fault("silent", Mode::NeverAnswer, Some(SILENT), Shows::Met);
+}
+
+#[test]
+fn garage_fails_after_applying() {
+    with_fault_of_garage("500-garage", Mode::FailAfterApplying, Shows::Met);
+}
+
+#[test]
+fn a_store_that_lasts_never_answers() {
+    with_fault_of_a_lasting_store("silent-lasting", Mode::NeverAnswer, Some(SILENT), Shows::Owed);
+}
+
+#[test]
+fn a_store_that_lasts_is_handed_wrong_bytes() {
+    with_fault_of_a_lasting_store("flip-way-lasting", Mode::FlipBitsOnTheWay, None, Shows::Met);
 }

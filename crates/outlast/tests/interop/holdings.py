@@ -1,17 +1,42 @@
-"""What one store holds under plain names, asked without Outlast: key -> SHA-256, as JSON.
+"""What one store holds under plain names, asked without Outlast: key -> SHA-256 and, where it says so, content type and user
+metadata, as JSON.
 argv: "disk" and a folder; or "s3", endpoint, access key, secret, region, bucket; or "gcs", endpoint, bucket."""
 import hashlib, json, os, sys
 
 OWN = ".outlast"
+# Ours, and what another Outlast keeps of the one before it (`nested = true`).
+STAMPS = {"outlast", "outlast-upper"}
+
+
+def dress(kind, metadata):
+    """Content type and user metadata, without our stamp."""
+    return [kind, {name.lower(): value for name, value in metadata.items() if name.lower() not in STAMPS}]
+
+
+def record_of(path, key, beside):
+    """docs/formats/disk.md: an attribute of the file, or a file beside it where that has no room."""
+    try:
+        record = json.loads(os.getxattr(path, "user.outlast.copy"))
+    except OSError:
+        record = {"aside": True}
+    return beside.get((key, os.stat(path).st_ino), {}) if record.get("aside") else record
 
 
 def of_disk(folder):
+    beside = {}
+    for at, _, files in os.walk(os.path.join(folder, OWN, ".disk", "side")):
+        for name in files:
+            with open(os.path.join(at, name), "rb") as file:
+                about = json.load(file)
+                beside[about["key"], about["inode"]] = about["record"]
     for at, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if name != OWN]
         for name in files:
             path = os.path.join(at, name)
             with open(path, "rb") as file:
-                yield os.path.relpath(path, folder), file.read()
+                key = os.path.relpath(path, folder)
+                head = record_of(path, key, beside).get("head", {})
+                yield key, file.read(), dress(head.get("content_type"), head.get("metadata", {}))
 
 
 def of_s3(endpoint, access, secret, region, bucket):
@@ -25,7 +50,8 @@ def of_s3(endpoint, access, secret, region, bucket):
         for entry in page.get("Contents", []):
             key = entry["Key"]
             if not key.startswith(OWN + "/"):
-                yield key, s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+                got = s3.get_object(Bucket=bucket, Key=key)
+                yield key, got["Body"].read(), dress(got["ContentType"], got["Metadata"])
 
 
 def of_gcs(endpoint, bucket):
@@ -37,9 +63,10 @@ def of_gcs(endpoint, bucket):
         for entry in page.get("items", []):
             key = entry["name"]
             if not key.startswith(OWN + "/"):
-                yield key, urlopen(f"{at}/{quote(key, safe='')}?alt=media").read()
+                body = urlopen(f"{at}/{quote(key, safe='')}?alt=media").read()
+                yield key, body, dress(entry.get("contentType"), entry.get("metadata", {}))
         token = page.get("nextPageToken") or None
 
 
 held = {"disk": of_disk, "s3": of_s3, "gcs": of_gcs}[sys.argv[1]](*sys.argv[2:])
-print(json.dumps({key: hashlib.sha256(data).hexdigest() for key, data in held}))
+print(json.dumps({key: [hashlib.sha256(data).hexdigest(), dressed] for key, data, dressed in held}))

@@ -222,6 +222,7 @@ def main():
             read("last", key, data)
         except Exception as error:
             wrong("last", key, f"{type(error).__name__}: {error}")
+    report["dress"] = {key: list(dress_of(data).values()) for key, data in truth.items()}
     report["keys"] = {key: hashlib.sha256(data).hexdigest() for key, data in truth.items()}
     print(json.dumps(report), flush=True)
 

@@ -3,7 +3,7 @@
 use crate::clients::{ACCESS_KEY, Load, Report, SECRET_KEY, Slowest, ask, good, python, script};
 use crate::fault_proxy::FaultProxy;
 use crate::gateway::{Gateway, Launch};
-use crate::peers::{Peer, garage, moto};
+use crate::peers::{Peer, SYSTEM_BUCKET, garage, moto};
 use crate::timing_relay::Waits;
 use crate::tools::tool;
 use crate::waiting::until_ok;
@@ -27,8 +27,9 @@ const LONGER_MAX: f64 = 1.5;
 const MEMORY: &str = "/dev/shm";
 /// Everything that is owed is paid within this, after the fault: marks settle first, the way back is ramped.
 const PAID_MAX: Duration = Duration::from_secs(120);
-/// Where the gateway keeps what is its own on another Outlast.
-const SYSTEM_BUCKET: &str = "of-the-gateway";
+/// Words of the reason for which a stopped store, and a killed one, is down.
+pub const SILENT: &str = "does not answer";
+pub const REFUSED: &str = "refused";
 /// The bucket of the load.
 pub const BUCKET: &str = "load";
 
@@ -112,12 +113,12 @@ pub fn four<'a>(moto: Place<'a>, garage: Place<'a>) -> [(&'static str, Place<'a>
 }
 
 /// With one that counts and keeps its state over its end.
-pub fn lasting<'a>(other: &'a Peer, moto: &'a Peer, garage: &'a Peer) -> [(&'static str, Place<'a>); 4] {
+pub fn lasting<'a>(other: Place<'a>, moto: &'a Peer, garage: &'a Peer) -> [(&'static str, Place<'a>); 4] {
     let s3 = |name, peer| (name, Place::S3(peer));
-    [s3("other", other), s3("moto", moto), s3("garage", garage), ("disk", Place::Disk("disk"))]
+    [("other", other), s3("moto", moto), s3("garage", garage), ("disk", Place::Disk("disk"))]
 }
 
-/// What shows, before it ends, that a fault of the store `moto` behind a proxy was met.
+/// What shows, before it ends, that a fault of a store behind a proxy was met.
 #[derive(Clone, Copy)]
 pub enum Shows {
     /// A client's request reached it.
@@ -133,16 +134,19 @@ impl Shows {
         if let Shows::Counted(name) = self { scene.counted(name) } else { 0 }
     }
 
-    /// `before`: what was counted when the fault began.
-    pub fn now(self, scene: &Scene, proxy: &FaultProxy, before: u64) {
+    /// `before`: what was counted when the fault of this store began.
+    pub fn now(self, scene: &Scene, (store, proxy): (&str, &FaultProxy), before: u64) {
         assert!(proxy.met() > 0, "no client's request met the fault");
         match self {
             Shows::Met => {}
-            Shows::Owed => scene.is_owed_something("moto"),
+            Shows::Owed => scene.is_owed_something(store),
             Shows::Counted(name) => assert!(self.counted(scene) > before, "no read met the fault: {name}"),
         }
     }
 }
+
+/// Content type, where there is one, and user metadata without our stamp.
+type Carried = (Option<String>, BTreeMap<String, String>);
 
 /// A running gateway in a folder of its own.
 pub struct Scene {
@@ -169,7 +173,11 @@ impl Scene {
                 fs::create_dir_all(dir.join(path)).expect("made");
             }
         }
-        for peer in places.iter().filter_map(|(_, place)| if let Place::S3(peer) = place { Some(peer) } else { None }) {
+        let peers = places.iter().filter_map(|(_, place)| match place {
+            Place::S3(peer) | Place::Through(_, peer) => Some(peer),
+            Place::Azure(_) | Place::Gcs(_) | Place::Disk(_) => None,
+        });
+        for peer in peers {
             // Named by the configuration, so it is for its owner to make.
             if peer.nested {
                 let text = format!("{}\ns3.create_bucket(Bucket='{SYSTEM_BUCKET}')", include_str!("client.py"));
@@ -239,15 +247,20 @@ impl Scene {
         });
     }
 
-    /// What this store holds of the load's bucket, asked without us.
+    /// What this store holds of the load's bucket, asked without us: key -> SHA-256.
     pub fn held(&self, place: &Place<'_>) -> BTreeMap<String, String> {
+        hashes(place, &self.held_dressed(place))
+    }
+
+    /// The same, and what it carries. Not for Azure: whom we ask there says nothing of it.
+    fn held_dressed(&self, place: &Place<'_>) -> BTreeMap<String, (String, Carried)> {
         let text = include_str!("holdings.py");
         let said = match place {
             Place::Disk(path) => {
                 let folder = self.dir.join(path).join(BUCKET).display().to_string();
                 good(&mut script(&self.python, text, &["disk", &folder]))
             }
-            Place::Azure(peer) => return in_container(peer),
+            Place::Azure(_) => return BTreeMap::new(),
             Place::Gcs(peer) => good(&mut script(&self.python, text, &["gcs", &peer.endpoint, BUCKET])),
             Place::S3(peer) | Place::Through(_, peer) => {
                 let args = ["s3", &peer.endpoint, peer.access_key, peer.secret_key, peer.region, BUCKET];
@@ -269,10 +282,15 @@ impl Scene {
         assert!(paused.is_empty(), "pauses of more than {PAUSE_MAX} s: {paused:?}");
         self.until_paid();
         for (name, place) in places {
-            let held = self.held(place);
+            let dressed = self.held_dressed(place);
+            let held = hashes(place, &dressed);
             let differs = |key: &&String| held.get(*key) != report.keys.get(*key);
             let keys: Vec<_> = held.keys().chain(report.keys.keys()).filter(differs).collect();
             assert!(keys.is_empty(), "{name} differs from what was written in {keys:?}");
+            for (key, (_, (kind, metadata))) in dressed {
+                let carried = (kind.unwrap_or_default(), metadata);
+                assert_eq!(Some(&carried), report.dress.get(&key), "what {key} carries on {name}");
+            }
         }
     }
 }
@@ -292,6 +310,13 @@ pub fn judge_waits(waits: &Waits) {
     let longer = longer(slowdown);
     assert!(waits.first_byte.seconds <= FIRST_BYTE_MAX * longer, "first byte after {:?}", waits.first_byte);
     assert!(waits.pause.seconds <= PAUSE_MAX * longer, "a pause of {:?}", waits.pause);
+}
+
+fn hashes(place: &Place<'_>, dressed: &BTreeMap<String, (String, Carried)>) -> BTreeMap<String, String> {
+    match place {
+        Place::Azure(peer) => in_container(peer),
+        _ => dressed.iter().map(|(key, (hash, _))| (key.clone(), hash.clone())).collect(),
+    }
 }
 
 /// rclone reads it with its own client for Azure.

@@ -6,7 +6,7 @@ use crate::clients::{ACCESS_KEY, Rclone, S3cmd, SECRET_KEY, ask, good, system_to
 use crate::fault_proxy::{FaultProxy, Mode};
 use crate::gateway::Launch;
 use crate::peers::{Peer, outlast_over_a_disk};
-use crate::scene::{BUCKET, Place, Scene, Shows, folder, four, judge_waits, lasting, peers};
+use crate::scene::{BUCKET, Place, REFUSED, SILENT, Scene, Shows, folder, four, judge_waits, lasting, peers};
 use crate::suites::aws::{same, tree};
 use crate::timing_relay::TimingRelay;
 use crate::tools::Aws;
@@ -228,14 +228,14 @@ fn play(places: &[(&str, Place<'_>)], scene: &Scene, on: impl FnOnce(), bitten: 
 }
 
 /// The store keeps its state over it, and counts.
-fn beside_a_lasting_store(on: impl FnOnce(&Peer), off: impl FnOnce(&Peer)) {
+fn beside_a_lasting_store(on: impl FnOnce(&Peer), off: impl FnOnce(&Peer), reason: &str) {
     let dir = folder();
     let Some((moto, garage)) = peers(dir.path()) else { return };
     let other = outlast_over_a_disk(dir.path(), "other");
-    let places = lasting(&other, &moto, &garage);
+    let places = lasting(Place::S3(&other), &moto, &garage);
     let Some(scene) = Scene::open(dir.path(), &places) else { return };
     let bitten = || {
-        scene.until_standing("other", "down", "");
+        scene.until_standing("other", "down", reason);
         scene.is_owed_something("other");
     };
     play(&places, &scene, || on(&other), bitten, || off(&other));
@@ -243,12 +243,12 @@ fn beside_a_lasting_store(on: impl FnOnce(&Peer), off: impl FnOnce(&Peer)) {
 
 #[test]
 fn clients_beside_a_stopped_store() {
-    beside_a_lasting_store(Peer::freeze, Peer::thaw);
+    beside_a_lasting_store(Peer::freeze, Peer::thaw, SILENT);
 }
 
 #[test]
 fn clients_beside_a_killed_store() {
-    beside_a_lasting_store(Peer::kill, Peer::start);
+    beside_a_lasting_store(Peer::kill, Peer::start, REFUSED);
 }
 
 #[test]
@@ -292,7 +292,7 @@ fn beside(mode: Mode, shows: Shows) {
         before.set(shows.counted(&scene));
         proxy.switch(mode);
     };
-    let bitten = || shows.now(&scene, &proxy, before.get());
+    let bitten = || shows.now(&scene, ("moto", &proxy), before.get());
     play(&places, &scene, on, bitten, || proxy.switch(Mode::Pass));
 }
 

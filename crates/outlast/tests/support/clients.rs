@@ -117,7 +117,12 @@ pub struct Report {
     pub bytes: u64,
     /// key -> SHA-256
     pub keys: BTreeMap<String, String>,
+    /// key -> what it carries
+    pub dress: BTreeMap<String, Dress>,
 }
+
+/// Content type and user metadata.
+pub type Dress = (String, BTreeMap<String, String>);
 
 #[derive(Debug, serde::Deserialize)]
 pub struct Slowest {

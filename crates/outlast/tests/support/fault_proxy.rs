@@ -1,6 +1,7 @@
 //! A proxy of the test in front of a real store, whose behaviour is switched while it runs. It passes heads on as they
 //! are, `Host` too, so that what was signed is what arrives.
 
+use crate::peers::SYSTEM_BUCKET;
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
@@ -169,10 +170,10 @@ async fn answer(
     }
 }
 
-/// `/bucket/key`, and not under `.outlast/`, which is ours.
+/// `/bucket/key`, and neither under `.outlast/` nor in the bucket that is ours on another Outlast.
 fn is_of_a_client(uri: &Uri) -> bool {
-    let key = uri.path().trim_start_matches('/').split_once('/').map_or("", |(_, key)| key);
-    !key.is_empty() && !key.starts_with(".outlast/")
+    let (bucket, key) = uri.path().trim_start_matches('/').split_once('/').unwrap_or_default();
+    !key.is_empty() && !key.starts_with(".outlast/") && bucket != SYSTEM_BUCKET
 }
 
 /// A client's object or a part of an upload to it, and no question about them.

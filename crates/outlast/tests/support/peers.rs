@@ -16,6 +16,9 @@ use std::time::Duration;
 /// The slowest of them, moto, needs 2 s on an idle machine.
 const START_MAX: Duration = Duration::from_secs(40);
 
+/// Where a gateway keeps what is its own on another Outlast.
+pub const SYSTEM_BUCKET: &str = "of-the-gateway";
+
 /// Of a server's log, so much is shown where a test fails.
 const LAST_LINES: usize = 30;
 
