@@ -40,6 +40,8 @@ const STEADY_MS: u64 = 10 * 60_000;
 const DEADLINE_MS_UNLEARNT_READ: u64 = 500;
 /// No deadline is longer: a client's first byte is due within about a second (protocol.md 3.3).
 const DEADLINE_MS_MAX: u64 = 1_000;
+/// And no read's: whoever moves on after it has to bring a client's first byte within that second.
+const DEADLINE_MS_MAX_READ: u64 = 800;
 /// No deadline is shorter: a pause of the kernel or of a garbage collector is not an outage.
 const DEADLINE_MS_MIN: u64 = 250;
 /// So many times its 95th percentile is out of the ordinary for this store.
@@ -461,11 +463,11 @@ impl Health {
 
     /// Ms to the first byte, after which a read moves on, and after which the spool may stand in for a write.
     pub fn deadline_ms(&self, class: OpClass) -> u64 {
-        let unlearnt = match class {
-            OpClass::Read | OpClass::List => DEADLINE_MS_UNLEARNT_READ,
-            OpClass::Write | OpClass::Delete => DEADLINE_MS_MAX,
+        let (unlearnt, max) = match class {
+            OpClass::Read | OpClass::List => (DEADLINE_MS_UNLEARNT_READ, DEADLINE_MS_MAX_READ),
+            OpClass::Write | OpClass::Delete => (DEADLINE_MS_MAX, DEADLINE_MS_MAX),
         };
-        self.class(class).deadline_ms(unlearnt)
+        self.class(class).deadline_ms(unlearnt).min(max)
     }
 
     /// Ms after which a second try elsewhere may be worth its money.
@@ -857,12 +859,12 @@ mod tests {
         slower.play("r.ok5*128 r.timeout");
         assert_eq!(slower.health.deadline_ms(OpClass::Read), 500, "the next one is given more time");
         slower.play("r.timeout");
-        assert_eq!(slower.health.deadline_ms(OpClass::Read), 1_000);
+        assert_eq!(slower.health.deadline_ms(OpClass::Read), 800);
         slower.play("r.ok");
         assert_eq!(slower.health.deadline_ms(OpClass::Read), 250);
         slower.play("r.timeout r.ok").play("r.timeout r.ok").play("r.timeout r.ok").play("r.timeout r.ok");
         slower.play("r.timeout r.ok r.timeout r.ok");
-        assert_eq!(slower.health.deadline_ms(OpClass::Read), 1_000, "what is late again and again is this store's way");
+        assert_eq!(slower.health.deadline_ms(OpClass::Read), 800, "what is late again and again is this store's way");
     }
 
     #[test]
