@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use quick_xml::events::{BytesStart, Event};
+use quick_xml::escape::resolve_predefined_entity;
+use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
 
 use crate::workspace;
@@ -40,19 +41,41 @@ pub fn told(report: &Path) -> Vec<String> {
 
 fn told_by(text: &str) -> Result<Vec<String>, String> {
     let mut reader = Reader::from_str(text);
-    let (mut told, mut test) = (Vec::new(), String::new());
+    let (mut told, mut test, mut said) = (Vec::new(), String::new(), None);
     loop {
         match reader.read_event().map_err(|error| error.to_string())? {
             Event::Eof => return Ok(told),
-            Event::Start(element) | Event::Empty(element) => match element.name().as_ref() {
-                "testcase" => test = format!("{} {}", attribute(&element, "classname"), attribute(&element, "name")),
-                // `error`: it never began.
-                "failure" | "error" => told.push(format!("{test}\n{}", why(&attribute(&element, "message")))),
-                _ => {}
-            },
+            Event::Start(element) if is_failure(&element) => said = Some(String::new()),
+            // Its text says more than its attribute: what was expected and what was found.
+            Event::Text(text) if said.is_some() => {
+                said = said.map(|said| said + &text);
+            }
+            Event::GeneralRef(name) if said.is_some() => {
+                said = said.map(|said| said + &meant(&name));
+            }
+            Event::End(element) if matches!(element.name().as_ref(), "failure" | "error") => {
+                let words = said.take().unwrap_or_default();
+                let words = words.split("stack backtrace:").next().unwrap_or_default();
+                told.push(format!("{test}\n{}", why(words.trim())));
+            }
+            Event::Start(element) | Event::Empty(element) if element.name().as_ref() == "testcase" => {
+                test = format!("{} {}", attribute(&element, "classname"), attribute(&element, "name"));
+            }
             _ => {}
         }
     }
+}
+
+/// `error`: it never began.
+fn is_failure(element: &BytesStart<'_>) -> bool {
+    matches!(element.name().as_ref(), "failure" | "error")
+}
+
+/// What stands for a character that XML writes by name or number.
+fn meant(name: &BytesRef<'_>) -> String {
+    let by_number = name.resolve_char_ref().ok().flatten().map(String::from);
+    let by_name = || resolve_predefined_entity(name).unwrap_or("?").to_owned();
+    by_number.unwrap_or_else(by_name)
 }
 
 /// An attribute's text; empty where it is not there.
@@ -85,7 +108,10 @@ mod tests {
   <testsuite name="outlast::demo" tests="3">
     <testcase name="a_good_one" classname="outlast::demo" time="1.0"/>
     <testcase name="a_bad_one" classname="outlast::demo" time="2.0">
-      <failure message="thread &apos;a_bad_one&apos; panicked at demo.rs:3:5:&#xA;a pause of 2100 ms" type="test failure"/>
+      <failure message="thread &apos;a_bad_one&apos; panicked at demo.rs:3:5" type="test failure">thread &apos;a_bad_one&apos; panicked at demo.rs:3:5:
+a pause of 2100 ms &gt; 2000 ms
+stack backtrace:
+   0: somewhere</failure>
       <system-err>many lines</system-err>
     </testcase>
   </testsuite>
@@ -96,7 +122,7 @@ mod tests {
         let told = told_by(REPORT).expect("it is one");
         let [one] = told.as_slice() else { panic!("{told:?}") };
         assert!(one.starts_with("outlast::demo a_bad_one\n"), "{one}");
-        assert!(one.ends_with("           a pause of 2100 ms"), "{one}");
+        assert!(one.ends_with("           a pause of 2100 ms > 2000 ms"), "{one}");
     }
 
     #[test]
