@@ -55,10 +55,11 @@ pub fn configuration(places: &[(&str, Place<'_>)], defaults: &str) -> String {
     );
     let faulty_is_read_first = places.iter().any(|(_, place)| matches!(place, Place::Through(..)));
     for (name, place) in places {
+        let is_dear = matches!(place, Place::S3(peer) if peer.dear);
         // Bytes that cost nothing are read first: a fault of reading that nobody's read meets would show nothing.
         let price = match place {
             Place::Through(..) => "",
-            _ if faulty_is_read_first => "price = { egress_per_gib = 1.0 }\n",
+            _ if faulty_is_read_first || is_dear => "price = { egress_per_gib = 1.0 }\n",
             _ => "",
         };
         let (peer, endpoint) = match place {

@@ -46,6 +46,8 @@ pub struct Peer {
     pub secret_key: &'static str,
     /// It is an Outlast itself.
     pub nested: bool,
+    /// Its bytes cost money, so that it is read last.
+    pub dear: bool,
     address: SocketAddr,
     program: PathBuf,
     args: Vec<String>,
@@ -63,6 +65,7 @@ impl Peer {
             access_key: "AKIDOFTHETESTS",
             secret_key: "the-secret-of-the-tests",
             nested: false,
+            dear: false,
             address: SocketAddr::from(([127, 0, 0, 1], port)),
             program,
             args,
