@@ -30,6 +30,8 @@ const PAID_MAX: Duration = Duration::from_secs(120);
 /// Words of the reason for which a stopped store, and a killed one, is down.
 pub const SILENT: &str = "does not answer";
 pub const REFUSED: &str = "refused";
+/// Where the load's multipart uploads lie.
+const UPLOADS: &str = "parts/";
 /// The bucket of the load.
 pub const BUCKET: &str = "load";
 
@@ -289,8 +291,11 @@ impl Scene {
             let keys: Vec<_> = held.keys().chain(report.keys.keys()).filter(differs).collect();
             assert!(keys.is_empty(), "{name} differs from what was written in {keys:?}");
             for (key, (_, (kind, metadata))) in dressed {
-                let carried = (kind.unwrap_or_default(), metadata);
-                assert_eq!(Some(&carried), report.dress.get(&key), "what {key} carries on {name}");
+                let should = report.dress.get(&key).unwrap_or_else(|| panic!("{key} was written with nothing"));
+                // fake-gcs-server leaves an object that is composed anew the type of the one that it replaces.
+                let is_kept = matches!(place, Place::Gcs(_)) && key.starts_with(UPLOADS);
+                let kind = if is_kept { should.0.clone() } else { kind.unwrap_or_default() };
+                assert_eq!(&(kind, metadata), should, "what {key} carries on {name}");
             }
         }
     }
