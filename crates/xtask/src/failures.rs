@@ -45,17 +45,18 @@ fn told_by(text: &str) -> Result<Vec<String>, String> {
     loop {
         match reader.read_event().map_err(|error| error.to_string())? {
             Event::Eof => return Ok(told),
-            Event::Start(element) if is_failure(&element) => said = Some(String::new()),
-            // Its text says more than its attribute: what was expected and what was found.
-            Event::Text(text) if said.is_some() => {
-                said = said.map(|said| said + &text);
-            }
-            Event::GeneralRef(name) if said.is_some() => {
-                said = said.map(|said| said + &meant(&name));
-            }
-            Event::End(element) if matches!(element.name().as_ref(), "failure" | "error") => {
+            // Its text says more than its attributes: what was expected and what was found.
+            Event::Start(element) if is_failure(element.name().as_ref()) => said = Some(String::new()),
+            Event::Text(text) => said = said.map(|said| said + &text),
+            Event::GeneralRef(name) => said = said.map(|said| said + &meant(&name)),
+            Event::End(element) if is_failure(element.name().as_ref()) => {
                 let words = said.take().unwrap_or_default();
                 let words = words.split("stack backtrace:").next().unwrap_or_default();
+                told.push(format!("{test}\n{}", why(words.trim())));
+            }
+            // One that has hung, or could not be started, says nothing itself.
+            Event::Empty(element) if is_failure(element.name().as_ref()) => {
+                let words = format!("{} {}", attribute(&element, "type"), attribute(&element, "message"));
                 told.push(format!("{test}\n{}", why(words.trim())));
             }
             Event::Start(element) | Event::Empty(element) if element.name().as_ref() == "testcase" => {
@@ -67,8 +68,8 @@ fn told_by(text: &str) -> Result<Vec<String>, String> {
 }
 
 /// `error`: it never began.
-fn is_failure(element: &BytesStart<'_>) -> bool {
-    matches!(element.name().as_ref(), "failure" | "error")
+fn is_failure(name: &str) -> bool {
+    matches!(name, "failure" | "error")
 }
 
 /// What stands for a character that XML writes by name or number.
@@ -104,7 +105,7 @@ mod tests {
     use super::*;
 
     const REPORT: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
-<testsuites name="nextest-run" tests="3" failures="1" errors="0">
+<testsuites name="nextest-run" tests="3" failures="2" errors="0">
   <testsuite name="outlast::demo" tests="3">
     <testcase name="a_good_one" classname="outlast::demo" time="1.0"/>
     <testcase name="a_bad_one" classname="outlast::demo" time="2.0">
@@ -114,13 +115,17 @@ stack backtrace:
    0: somewhere</failure>
       <system-err>many lines</system-err>
     </testcase>
+    <testcase name="a_hung_one" classname="outlast::demo" time="120.0">
+      <failure type="test timeout"/>
+    </testcase>
   </testsuite>
 </testsuites>"#;
 
     #[test]
     fn a_failed_test_is_told_with_its_reason_and_no_other() {
         let told = told_by(REPORT).expect("it is one");
-        let [one] = told.as_slice() else { panic!("{told:?}") };
+        let [one, hung] = told.as_slice() else { panic!("{told:?}") };
+        assert_eq!(hung, "outlast::demo a_hung_one\n           test timeout");
         assert!(one.starts_with("outlast::demo a_bad_one\n"), "{one}");
         assert!(one.ends_with("           a pause of 2100 ms > 2000 ms"), "{one}");
     }
@@ -139,7 +144,7 @@ stack backtrace:
         let report = dir.path().join("junit.xml");
         assert_eq!(forget(&report), Ok(()));
         fs::write(&report, REPORT).expect("written");
-        assert_eq!(told(&report).len(), 1);
+        assert_eq!(told(&report).len(), 2);
         assert_eq!(forget(&report), Ok(()));
         assert!(told(&report).is_empty());
     }
