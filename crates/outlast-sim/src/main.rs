@@ -129,14 +129,12 @@ fn named(name: &str) -> Option<Mutant> {
     Mutant::ALL.iter().copied().find(|mutant| format!("{mutant:?}") == name)
 }
 
-/// The golden script that sees it.
-fn script(mutant: Mutant) -> Option<&'static str> {
-    PLAYED.iter().find(|played| played.mutant == mutant).map(|played| played.script)
-}
-
-/// A play sees it, now.
-fn is_staged(mutant: Mutant) -> bool {
-    STAGED.iter().any(|staged| staged.mutant == mutant && staged.broken().is_some())
+/// What sees it where no seed does, in words: a golden script, or a play, which is played now.
+fn otherwise(mutant: Mutant) -> Option<String> {
+    let script =
+        PLAYED.iter().find(|played| played.mutant == mutant).map(|played| format!("the script {}", played.script));
+    let play = || STAGED.iter().find(|staged| staged.mutant == mutant && staged.broken().is_some());
+    script.or_else(|| play().map(|staged| format!("a play ({})", staged.what)))
 }
 
 /// Every mutant, by as many threads as the machine runs at once. Fails where one survives.
@@ -155,6 +153,8 @@ fn mutants() -> ExitCode {
         }
     });
     let rows = rows.into_inner().expect("nothing panicked while it was held");
+    let unseeded = rows.iter().filter(|(_, kill)| kill.is_none()).map(|(mutant, _)| *mutant);
+    let others: BTreeMap<Mutant, String> = unseeded.filter_map(|mutant| Some((mutant, otherwise(mutant)?))).collect();
     println!("{:<28} {:>6} {:>7}  broken", "mutant", "seed", "seconds");
     for (mutant, kill) in &rows {
         let name = format!("{mutant:?}");
@@ -163,29 +163,22 @@ fn mutants() -> ExitCode {
                 let (seconds, broken) = (kill.took.as_secs_f64(), kill.broken.chars().take(100).collect::<String>());
                 println!("{name:<28} {:>6} {seconds:>7.2}  {broken}", kill.seed);
             }
-            None if script(*mutant).is_some() => {
-                println!("{name:<28} the script {} sees it", script(*mutant).unwrap_or_default());
-            }
-            None if is_staged(*mutant) => println!("{name:<28} a play sees it"),
-            None if UNSEEN.contains(mutant) => println!("{name:<28} was never seen   {}", mutant.rule()),
-            None => println!("{name:<28} SURVIVES         {}", mutant.rule()),
+            None => match others.get(mutant) {
+                Some(sees) => println!("{name:<28} {sees} sees it"),
+                None if UNSEEN.contains(mutant) => println!("{name:<28} was never seen   {}", mutant.rule()),
+                None => println!("{name:<28} SURVIVES         {}", mutant.rule()),
+            },
         }
     }
     let alive: Vec<String> = rows
         .iter()
-        .filter(|(mutant, kill)| {
-            kill.is_none() && !UNSEEN.contains(mutant) && script(**mutant).is_none() && !is_staged(**mutant)
-        })
+        .filter(|(mutant, kill)| kill.is_none() && !UNSEEN.contains(mutant) && !others.contains_key(mutant))
         .map(|(m, _)| format!("{m:?}"))
         .collect();
     if alive.is_empty() {
         let seen = rows.values().flatten().count();
-        let otherwise = |mutant: &Mutant| script(*mutant).is_some() || is_staged(*mutant);
-        let others = rows.iter().filter(|(mutant, kill)| kill.is_none() && otherwise(mutant)).count();
-        println!(
-            "seeds see {seen} mutants, scripts and plays {others} more; {} were never seen",
-            rows.len() - seen - others
-        );
+        let (others, all) = (others.len(), rows.len());
+        println!("seeds see {seen} mutants, scripts and plays {others} more; {} were never seen", all - seen - others);
         return ExitCode::SUCCESS;
     }
     println!("{} of {} mutants survive: {}", alive.len(), rows.len(), alive.join(" "));

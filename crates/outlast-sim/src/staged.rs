@@ -17,7 +17,7 @@ pub struct Staged {
     pub what: &'static str,
     /// The promise that is broken then.
     pub promise: &'static str,
-    /// The same play in several takes: an accident falls into each of them at another moment, and one is enough.
+    /// The same play in several takes: the accident meets another store in each of them, and one is enough.
     pub takes: fn() -> Vec<Plan>,
 }
 
