@@ -2,13 +2,13 @@
 //! client alone writes, so that nobody's write lies between what is known and what is asked.
 
 use crate::asking::{BUCKET, Stop};
-use crate::bodies::{BodyId, bytes_of};
+use crate::bodies::bytes_of;
 use crate::client::{Answer, Ask};
 use crate::oracle::{Begun, Truth};
 use crate::worker::Worker;
 use std::sync::atomic::Ordering;
 
-const CREATED: u16 = 200;
+const DONE: u16 = 200;
 const NOT_FOUND: u16 = 404;
 const CONDITION_FAILED: u16 = 412;
 /// An ETag that no body has.
@@ -39,7 +39,7 @@ impl Worker {
         let answer = self.write_unless(ask, begun, &[NOT_FOUND]).await?;
         let is_right = match known {
             Truth::Absent => answer.status == NOT_FOUND,
-            Truth::Body(_) => answer.status == CREATED && answer.text().contains("<CopyObjectResult"),
+            Truth::Body(_) => answer.status == DONE && answer.text().contains("<CopyObjectResult"),
         };
         self.judge(is_right, &format!("a copy of {from} ({known}) to {key}"), &answer)
     }
@@ -48,7 +48,7 @@ impl Worker {
         let before = self.may_be(key);
         let (ask, begun) = self.new_body(key);
         let answer = self.write_unless(ask.header("if-none-match", "*"), begun, &[CONDITION_FAILED]).await?;
-        let fits = |truth: &Truth| (*truth == Truth::Absent) == (answer.status == CREATED);
+        let fits = |truth: &Truth| (*truth == Truth::Absent) == (answer.status == DONE);
         self.judge(before.iter().any(fits), &format!("PUT {key} if nothing is there, with {before:?}"), &answer)
     }
 
@@ -56,16 +56,16 @@ impl Worker {
     async fn put_over_what_is_there(&mut self, key: &str) -> Result<(), Stop> {
         let before = self.may_be(key);
         let head = self.ask(Ask::head(BUCKET, key)).await?;
-        let Some(etag) = head.etag().map(str::to_owned) else {
-            return self.judge(
-                before.contains(&Truth::Absent) && head.status == NOT_FOUND,
-                &format!("HEAD {key}"),
-                &head,
-            );
+        let shown = head.etag().map(str::to_owned);
+        let fits = |truth: &Truth| match truth {
+            Truth::Absent => head.status == NOT_FOUND,
+            Truth::Body(_) => head.status == DONE && shown.is_some(),
         };
+        self.judge(before.iter().any(fits), &format!("HEAD {key}, with {before:?}"), &head)?;
+        let Some(etag) = shown else { return Ok(()) };
         let (ask, begun) = self.new_body(key);
         let answer = self.write_unless(ask.header("if-match", &etag), begun, &[CONDITION_FAILED, NOT_FOUND]).await?;
-        let is_right = answer.status == CREATED || before.len() > 1;
+        let is_right = answer.status == DONE || before.len() > 1;
         self.judge(is_right, &format!("PUT {key} over {etag}, with {before:?}"), &answer)
     }
 
@@ -82,13 +82,9 @@ impl Worker {
     }
 
     fn new_body(&mut self, key: &str) -> (Ask, Begun) {
-        let id = self.small_body();
-        (Ask::put(BUCKET, key, bytes_of(id)), self.begin(key, Truth::Body(id)))
-    }
-
-    fn small_body(&mut self) -> BodyId {
         let size = self.small();
-        self.body_of(size)
+        let id = self.body_of(size);
+        (Ask::put(BUCKET, key, bytes_of(id)), self.begin(key, Truth::Body(id)))
     }
 
     /// `true`: as it should be.

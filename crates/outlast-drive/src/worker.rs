@@ -150,10 +150,10 @@ impl Worker {
     }
 
     async fn put(&mut self, key: &str, size: u64) -> Result<(), Stop> {
-        let id = BodyId::new(self.chance.random(), size);
+        let id = self.body_of(size);
         let body = bytes_of(id);
         let etag = format!("\"{}\"", hex(&Md5::digest(&body)));
-        let begun = self.asker.shared.oracle.begin(key, Truth::Body(id));
+        let begun = self.begin(key, Truth::Body(id));
         let answer = self.asker.write(Ask::put(BUCKET, key, body), vec![begun], 200).await?;
         if answer.etag() != Some(etag.as_str()) {
             return Err(Stop::Broken(format!("PUT {key}: ETag {:?} and not {etag}", answer.etag())));
@@ -196,7 +196,7 @@ impl Worker {
     }
 
     async fn delete(&mut self, key: &str) -> Result<(), Stop> {
-        let begun = self.asker.shared.oracle.begin(key, Truth::Absent);
+        let begun = self.begin(key, Truth::Absent);
         self.asker.write(Ask::delete(BUCKET, key), vec![begun], 204).await?;
         self.asker.shared.done.deletes.fetch_add(1, Ordering::Relaxed);
         Ok(())
