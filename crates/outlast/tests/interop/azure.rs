@@ -23,19 +23,11 @@ fn one_account_of_two_stops_under_load() {
     let places = places(&first, &second);
     let Some(scene) = Scene::open(dir.path(), &places) else { return };
     let mut load = scene.load("azure");
-    let mut act = || {
-        let from = load.now.clone();
-        load.until(|now| {
-            now.ops >= from.ops + ACT.ops
-                && now.films >= from.films + ACT.films
-                && now.uploads >= from.uploads + ACT.uploads
-        });
-    };
-    act();
+    load.act(&ACT);
     first.freeze();
-    act();
+    load.act(&ACT);
     first.thaw();
-    act();
+    load.act(&ACT);
     scene.judge(&load.end(), &places);
 }
 

@@ -3,7 +3,7 @@
 //! Stores of three kinds: moto keeps versions (A), two disks honour conditions (B), and Garage ignores them and keeps no
 //! versions (C). Two copies are acknowledged, so one store may fail.
 
-use crate::clients::{Load, Progress};
+use crate::clients::Progress;
 use crate::fault_proxy::{FaultProxy, Mode};
 use crate::gateway::Launch;
 use crate::peers::{Peer, outlast_over_a_disk};
@@ -11,16 +11,6 @@ use crate::scene::{Place, REFUSED, SILENT, Scene, Shows, folder, four, lasting, 
 
 /// Requests, whole downloads of the large object, and multipart uploads that each act of a play lasts at least.
 const ACT: Progress = Progress { ops: 80, films: 1, uploads: 1, errors: Vec::new() };
-
-/// Plays the load on: as much again as an act has.
-fn act(load: &mut Load) {
-    let from = load.now.clone();
-    load.until(|now| {
-        now.ops >= from.ops + ACT.ops
-            && now.films >= from.films + ACT.films
-            && now.uploads >= from.uploads + ACT.uploads
-    });
-}
 
 /// Well, then with the fault, then well again; `down`: the store and the words of its reason, where it must be seen down.
 /// `bitten` is asked before the fault ends.
@@ -32,16 +22,16 @@ fn play(
     down: Option<(&str, &str)>,
 ) {
     let mut load = scene.load(seed);
-    act(&mut load);
+    load.act(&ACT);
     on();
-    act(&mut load);
+    load.act(&ACT);
     if let Some((store, reason)) = down {
         scene.until_standing(store, "down", reason);
-        act(&mut load);
+        load.act(&ACT);
     }
     bitten();
     off();
-    act(&mut load);
+    load.act(&ACT);
     scene.judge(&load.end(), places);
 }
 
@@ -113,15 +103,15 @@ fn moto_is_emptied() {
     let places = four(Place::S3(&moto), Place::S3(&garage));
     let Some(scene) = Scene::open(dir.path(), &places) else { return };
     let mut load = scene.load("emptied");
-    act(&mut load);
+    load.act(&ACT);
     moto.kill();
     moto.start();
     scene.until_standing("moto", "down", "emptied");
-    act(&mut load);
+    load.act(&ACT);
     assert!(scene.held(&Place::S3(&moto)).is_empty(), "an emptied store is not filled before it is accepted");
     let accepted = Launch::new(dir.path()).args(&["accept", "moto", "--yes"]).run("store");
     assert!(accepted.status.success(), "{accepted:?}");
-    act(&mut load);
+    load.act(&ACT);
     scene.judge(&load.end(), &places);
 }
 

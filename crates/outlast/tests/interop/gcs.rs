@@ -24,19 +24,11 @@ fn it_stops_under_load() {
     let places = places(&google, &azure);
     let Some(scene) = Scene::open(dir.path(), &places) else { return };
     let mut load = scene.load("gcs");
-    let mut act = || {
-        let from = load.now.clone();
-        load.until(|now| {
-            now.ops >= from.ops + ACT.ops
-                && now.films >= from.films + ACT.films
-                && now.uploads >= from.uploads + ACT.uploads
-        });
-    };
-    act();
+    load.act(&ACT);
     google.freeze();
-    act();
+    load.act(&ACT);
     google.thaw();
-    act();
+    load.act(&ACT);
     scene.judge(&load.end(), &places);
 }
 

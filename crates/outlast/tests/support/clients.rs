@@ -159,6 +159,16 @@ impl Load {
         }
     }
 
+    /// Plays on: as much again as an act has.
+    pub fn act(&mut self, act: &Progress) {
+        let from = self.now.clone();
+        self.until(|now| {
+            now.ops >= from.ops + act.ops
+                && now.films >= from.films + act.films
+                && now.uploads >= from.uploads + act.uploads
+        });
+    }
+
     /// Lets every request end, reads everything once more, and reports.
     pub fn end(mut self) -> Report {
         let mut stdin = self.stdin.take().expect("it ends once");
