@@ -12,7 +12,7 @@ use outlast_rules::{BucketName, Mutant, StoreName, broken};
 use std::sync::Arc;
 
 /// What lay under a native bucket's name, as far as the store said so, and whether it can be used.
-type Place = (Option<Lies>, Result<(), NativeError>);
+type Made = (Option<Lies>, Result<(), NativeError>);
 
 enum Served {
     Yes(Bucket),
@@ -160,7 +160,7 @@ impl Engine {
     }
 
     /// `ours`: what lies in it is known to be our own.
-    async fn make_place(self: &Arc<Self>, seat: &Arc<Seat>, name: &BucketName, ours: bool) -> Place {
+    async fn make_place(self: &Arc<Self>, seat: &Arc<Seat>, name: &BucketName, ours: bool) -> Made {
         let native = seat.names.native(name);
         // What an earlier removal may still take away is no place, however full it stands there now.
         if let Err(closed) = self.may_still_go(seat, name) {
