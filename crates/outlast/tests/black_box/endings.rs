@@ -29,18 +29,21 @@ fn launch(dir: &Path) -> Launch {
 
 /// docs/decisions/0009-allocator.md
 #[test]
-fn a_gateway_has_two_arenas_unless_somebody_knows_better() {
+fn the_allocator_is_bounded_unless_somebody_knows_better() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     configure(dir.path());
-    for (set, expected) in [(None, "MALLOC_ARENA_MAX=2"), (Some("5"), "MALLOC_ARENA_MAX=5")] {
-        let launch = match set {
-            Some(value) => launch(dir.path()).env("MALLOC_ARENA_MAX", value),
-            None => launch(dir.path()),
-        };
+    let (arenas, threshold) = ("MALLOC_ARENA_MAX", "MALLOC_MMAP_THRESHOLD_");
+    let sets: [&[(&str, &str)]; 3] = [&[], &[(arenas, "5")], &[(arenas, "1"), (threshold, "65536")]];
+    for set in sets {
+        let launch = set.iter().fold(launch(dir.path()), |launch, (name, value)| launch.env(name, value));
         let gateway = launch.serve();
         let environment = fs::read(format!("/proc/{}/environ", gateway.pid())).expect("it runs under this number");
-        let has = environment.split(|byte| *byte == 0).any(|one| one == expected.as_bytes());
-        assert!(has, "{}", String::from_utf8_lossy(&environment));
+        for (name, default) in [(arenas, "2"), (threshold, "262144")] {
+            let value = set.iter().find(|(one, _)| *one == name).map_or(default, |(_, value)| *value);
+            let expected = format!("{name}={value}");
+            let has = environment.split(|byte| *byte == 0).any(|one| one == expected.as_bytes());
+            assert!(has, "{expected}: {}", String::from_utf8_lossy(&environment));
+        }
         gateway.end(Signal::TERM);
     }
 }
