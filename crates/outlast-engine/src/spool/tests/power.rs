@@ -23,6 +23,10 @@ enum Ends {
     Power,
     /// This one fsync: the kernel forgets what it could not write, and the next fsync of it says yes.
     Fsync,
+    /// Every fsync of a file says yes and keeps nothing, so that the checks can be seen to fail.
+    FilesLie,
+    /// The same of folders.
+    FoldersLie,
 }
 
 /// A disk that knows what has been synced.
@@ -74,6 +78,8 @@ impl Forgetful {
             return Err(io::Error::from_raw_os_error(5));
         }
         match step {
+            Step::SyncFile(_) if self.ends == Ends::FilesLie => {}
+            Step::SyncFolder(_) if self.ends == Ends::FoldersLie => {}
             Step::SyncFile(file) if !state.forgotten_files.contains(&file.metadata()?.ino()) => {
                 let mut bytes = vec![0; file.metadata()?.len() as usize];
                 file.read_exact_at(&mut bytes, 0)?;
@@ -252,4 +258,25 @@ fn nothing_is_kept_after_a_failed_fsync() {
             }
         }
     }
+}
+
+fn life_over_a_liar(ends: Ends, loss: Loss) {
+    let (folder, disk) = (folder(), Forgetful::new(usize::MAX, ends));
+    let mut kept = Kept::default();
+    live(&opened(&disk, folder.path(), &kept).unwrap(), &mut kept);
+    assert!(!disk.has_failed());
+    disk.lose_power(folder.path(), loss);
+    check(folder.path(), &kept, "liar");
+}
+
+#[test]
+#[should_panic(expected = "liar: chain is whole")]
+fn bytes_that_were_not_synced_are_found_out() {
+    life_over_a_liar(Ends::FilesLie, Loss::Bytes);
+}
+
+#[test]
+#[should_panic(expected = "liar: chain: No such file")]
+fn a_name_that_was_not_synced_is_found_out() {
+    life_over_a_liar(Ends::FoldersLie, Loss::Everything);
 }

@@ -16,6 +16,13 @@ enum Loss {
     Bytes,
 }
 
+/// An fsync that says yes and keeps nothing, so that the checks can be seen to fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lie {
+    OfFiles,
+    OfFolders,
+}
+
 /// How much of a record an attribute holds here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Attributes {
@@ -36,6 +43,7 @@ struct Forgetful {
     /// A second name for every file, so that a file keeps its number over the loss.
     pool: TempDir,
     attributes: Attributes,
+    lie: Option<Lie>,
     state: Mutex<State>,
 }
 
@@ -58,9 +66,9 @@ impl Seam for Shared {
 }
 
 impl Forgetful {
-    fn new(root: &Path, attributes: Attributes) -> Arc<Forgetful> {
+    fn new(root: &Path, attributes: Attributes, lie: Option<Lie>) -> Arc<Forgetful> {
         let state = Mutex::default();
-        Arc::new(Forgetful { root: root.to_owned(), pool: new_root(), attributes, state })
+        Arc::new(Forgetful { root: root.to_owned(), pool: new_root(), attributes, lie, state })
     }
 
     fn step(&self, step: Step<'_>) -> rustix::io::Result<()> {
@@ -71,6 +79,8 @@ impl Forgetful {
         }
         state.steps += 1;
         match step {
+            Step::SyncFile(_) if self.lie == Some(Lie::OfFiles) => {}
+            Step::SyncFolder(_) if self.lie == Some(Lie::OfFolders) => {}
             Step::SyncFile(file) => self.file_synced(&mut state, file),
             Step::SyncFolder(folder) => self.folder_synced(&mut state, folder),
             Step::Describe if self.attributes == Attributes::None => return Err(Errno::NOTSUP),
@@ -356,8 +366,18 @@ async fn check(root: &Path, known: &Known, what: &str) {
 
 /// Runs the life until step `stop_at`, then loses power. The number of steps when it came to its end.
 async fn run(attributes: Attributes, loss: Loss, cut: &'static [usize], stop_at: Option<usize>) -> usize {
+    run_on(attributes, None, loss, cut, stop_at).await
+}
+
+async fn run_on(
+    attributes: Attributes,
+    lie: Option<Lie>,
+    loss: Loss,
+    cut: &'static [usize],
+    stop_at: Option<usize>,
+) -> usize {
     let root = new_root();
-    let disk = Forgetful::new(root.path(), attributes);
+    let disk = Forgetful::new(root.path(), attributes, lie);
     let store = DiskStore::open_on(named(), root.path(), Box::new(Shared(Arc::clone(&disk)))).unwrap();
     store.create_bucket("bkt").await.unwrap();
     disk.settle(stop_at);
@@ -394,4 +414,17 @@ async fn with_records_beside_the_files() {
 #[tokio::test]
 async fn without_attributes() {
     at_every_step(Attributes::None).await;
+}
+
+/// What `live` would be worth over a disk that keeps nothing of a file's bytes when it is told to.
+#[tokio::test]
+#[should_panic(expected = ": a without a stamp")]
+async fn a_file_that_was_not_synced_is_found_out() {
+    run_on(Attributes::All, Some(Lie::OfFiles), Loss::Bytes, CUTS[0], None).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "a is None, Some(7) or None")]
+async fn a_name_that_was_not_synced_is_found_out() {
+    run_on(Attributes::All, Some(Lie::OfFolders), Loss::Everything, CUTS[0], None).await;
 }
