@@ -284,7 +284,7 @@ pub trait Store: Send + Sync + 'static {
     /// `after`: a `next` of an earlier page. At most 1,000 a page. Our own records are shown like any key.
     async fn list(&self, bucket: &str, prefix: &str, after: Option<&str>) -> Answer<CopyPage>;
 
-    /// Every native version, noncurrent ones too. Unsupported where the store keeps or shows none.
+    /// Every native version, noncurrent ones too; of one key the newest first. Unsupported where the store cannot show them.
     async fn list_versions(&self, bucket: &str, prefix: &str, after: Option<&str>) -> Answer<VersionPage> {
         let _not_asked = after;
         Err(StoreError {

@@ -27,6 +27,8 @@ pub struct Expect {
     pub lists_uploads: bool,
     /// Part and Complete of an upload that is gone are refused in words, not with a 500.
     pub names_missing_uploads: bool,
+    /// Noncurrent versions can be listed.
+    pub lists_versions: bool,
 }
 
 /// Which keys are tried.
@@ -56,6 +58,7 @@ impl Expect {
             races: 20,
             lists_uploads: true,
             names_missing_uploads: true,
+            lists_versions: grades.put.pinned,
         }
     }
 

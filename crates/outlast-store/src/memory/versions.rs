@@ -9,27 +9,31 @@ impl MemoryStore {
     pub(super) fn version_page(&self, bucket: &str, prefix: &str, after: Option<&str>) -> Result<VersionPage, Refusal> {
         let world = self.world();
         let mut page = VersionPage::default();
-        let from = after.filter(|after| *after > prefix).unwrap_or(prefix);
+        // Key and version id of the last version that was shown; ids of a key grow from write to write.
+        let after = after.and_then(|after| after.split_once('\0'));
+        let from = after.map_or(prefix, |(key, _)| key);
         let keys = world.bucket(bucket)?.keys.range(from.to_owned()..);
-        let is_next = |key: &&String| after.is_none_or(|after| key.as_str() > after);
-        for (key, versions) in keys.take_while(|(key, _)| key.starts_with(prefix)).filter(|(key, _)| is_next(key)) {
+        let newest_first = keys.take_while(|(key, _)| key.starts_with(prefix)).flat_map(|(key, versions)| {
+            let last = versions.len() - 1;
+            versions.iter().enumerate().rev().map(move |(n, version)| (key, n == last, version))
+        });
+        for (key, is_current, version) in newest_first {
+            let id = version.id.as_deref().unwrap_or_default();
+            let is_next = after.is_none_or(|(after, last)| key.as_str() > after || id < last);
+            let Some(copy) = version.copy.as_ref().filter(|_| is_next) else { continue };
             if page.versions.len() >= PAGE_MAX {
-                page.next = page.versions.last().map(|last| last.key.clone());
+                let last = page.versions.last();
+                page.next = last.map(|last| format!("{}\0{}", last.key, last.version.as_deref().unwrap_or_default()));
                 break;
             }
-            let last = versions.len() - 1;
-            let shown = versions.iter().enumerate().filter_map(|(n, version)| {
-                let copy = version.copy.as_ref()?;
-                Some(ListedVersion {
-                    key: key.clone(),
-                    version: version.id.clone(),
-                    is_current: n == last,
-                    size: copy.bytes.len() as u64,
-                    etag: copy.etag.clone(),
-                    modified: Some(copy.modified),
-                })
+            page.versions.push(ListedVersion {
+                key: key.clone(),
+                version: version.id.clone(),
+                is_current,
+                size: copy.bytes.len() as u64,
+                etag: copy.etag.clone(),
+                modified: Some(copy.modified),
             });
-            page.versions.extend(shown);
         }
         Ok(page)
     }
