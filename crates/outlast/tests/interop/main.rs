@@ -18,6 +18,7 @@ mod tools;
 mod waiting;
 
 mod azure;
+mod endings;
 mod faults;
 mod forgetful;
 mod gcs;
