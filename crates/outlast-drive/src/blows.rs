@@ -179,6 +179,11 @@ impl Blow {
         }
     }
 
+    /// Clients may be refused by it, or get no answer. No store alone may do that to them.
+    pub fn hits_the_gateway(self) -> bool {
+        self.is_for() == Some(Victim::Gateway)
+    }
+
     /// How long until the next blow, or until all is healed. Milliseconds.
     pub fn lasts_ms(self, chance: &mut impl Rng) -> u64 {
         match self {

@@ -109,8 +109,7 @@ impl<'a> Siege<'a> {
         self.crew.shared.resting.store(false, Ordering::SeqCst);
         let clients = self.crew.send();
         sleep(Duration::from_millis(self.chance.random_range(BEFORE_MS))).await;
-        // Before it everything is well, and nobody is refused.
-        self.crew.shared.rough.store(true, Ordering::SeqCst);
+        let mut struck = 0;
         for blow in blows {
             let meets_somebody = match blow.is_for() {
                 Some(Victim::Gateway) => self.gateway.is_some(),
@@ -120,6 +119,11 @@ impl<'a> Siege<'a> {
             if !meets_somebody {
                 self.deck.give_back(blow.kind());
                 continue;
+            }
+            struck += 1;
+            // One store of four costs no quorum, so nobody is refused by it; two may be all that hold a key yet.
+            if struck > 1 || blow.hits_the_gateway() {
+                self.crew.shared.rough.store(true, Ordering::SeqCst);
             }
             if *blow == Blow::KillGateway {
                 self.kill();

@@ -63,5 +63,5 @@ fn ten_rounds_of_blows() {
     // In each round one kind at least that had not happened before, until all have.
     assert!(tally.kinds >= tally.compared.min(tally.kinds_able), "{tally}");
     assert!(tally.present > 0 && tally.absent > 0, "{tally}");
-    assert!(tally.writes > 100 && tally.reads > 100 && tally.deletes > 20, "{tally}");
+    assert!(tally.writes > 100 && tally.reads > 100 && tally.deletes > 20 && tally.conditions > 20, "{tally}");
 }
