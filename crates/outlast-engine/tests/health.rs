@@ -540,6 +540,10 @@ async fn an_accepted_short_store_serves_what_it_lists() {
 #[tokio::test(start_paused = true)]
 async fn an_older_judgement_does_not_undo_an_accept() {
     let hall = short().await;
+    // Nobody can fill it again before that pass has come to its end.
+    for switch in &hall.switches[1..] {
+        switch.set(Setting::all(Trouble::Refuse));
+    }
     hall.switches[0].set(Setting::on(
         &[Class::Head],
         Trouble::Slow { before: Duration::from_secs(2), after: Duration::ZERO, bytes_per_second: None },
