@@ -6,6 +6,7 @@ use crate::identity::fact;
 use crate::seats::{JudgedAs, Seat};
 use crate::short_list::ShortList;
 use crate::side_by_side::CompareError;
+use crate::twins::Twins;
 use outlast_ledger::{BucketState, Change};
 use outlast_rules::{BucketName, Debt, DebtKind, Entry, Key, Moment, OpClass, Standing, StoreName, is_suddenly_short};
 use std::sync::Arc;
@@ -27,6 +28,7 @@ const HELD_BACK_MAX: usize = 20_000;
 pub struct Scrubbed {
     pub alike: u64,
     pub missing: u64,
+    /// Copies of another write too, where only the stamp tells.
     pub differing: u64,
     pub extra: u64,
     /// Old copies in the trash that no row knew.
@@ -88,6 +90,16 @@ impl Pass {
                 }
             }
         }
+    }
+
+    /// Listed as they should be, and copies of another write.
+    fn take_wrong(&mut self, store: &StoreName, bucket: &BucketName, wrong: Vec<(Key, Entry)>, now: Moment) {
+        let owed = |(key, entry): &(Key, Entry)| {
+            Change::Owe(Debt::begin(store, bucket, key, DebtKind::Look, Some(entry), now))
+        };
+        self.found.alike -= wrong.len() as u64;
+        self.found.differing += wrong.len() as u64;
+        self.owed.extend(wrong.iter().map(owed));
     }
 
     /// `of`: the objects that should be listed in all. None: it is long enough.
@@ -166,8 +178,13 @@ impl Engine {
     /// is short as a whole is believed in nothing.
     async fn scrub_listing(self: &Arc<Self>, seat: &Arc<Seat>, bucket: &BucketName) -> Result<Scrubbed, CompareError> {
         let (mut pass, then) = (Pass::default(), seat.judged_as());
-        let mut comparison = Comparison::new(self, seat, bucket);
+        let (mut comparison, mut twins) = (Comparison::new(self, seat, bucket), Twins::new(seat, bucket));
         while let Some(beside) = comparison.next().await? {
+            if let Beside::Alike(key, entry, _) = &beside
+                && twins.meet(self, key, entry).await?
+            {
+                pass.take_wrong(&seat.name, bucket, twins.wrong().await?, self.now());
+            }
             pass.take(&seat.name, bucket, beside, self.now());
             if pass.held_back.len() >= HELD_BACK_MAX {
                 pass.let_go(self.ledger.bucket_totals(bucket).await?.0);
@@ -190,6 +207,7 @@ impl Engine {
             return self.ends_short(seat, then, pass.found, &short).await;
         }
         pass.let_go(pass.held);
+        pass.take_wrong(&seat.name, bucket, twins.wrong().await?, self.now());
         self.owe(&mut pass.owed).await?;
         pass.found.orphans = self.sweep_orphans(seat, bucket).await?;
         seat.bell.notify_one();

@@ -4,10 +4,11 @@ mod support;
 
 use outlast_engine::*;
 use outlast_ledger::{Durability, Embedded, Ledger, Mode};
+use outlast_rules::{Conditions, Head, WriteId};
 use outlast_store::{At, Body, MemoryTraits, PutSpec, Store};
 use std::sync::Arc;
 use std::time::Duration;
-use support::{START, World, bucket, bytes, name};
+use support::{START, World, bucket, bytes, client_body, key, name};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const OBJECTS: u8 = 200;
@@ -168,4 +169,80 @@ async fn a_restart_does_not_forget_that_a_list_is_short() {
     assert!(short.reason.starts_with("its list is suddenly short"), "{short:?}");
     assert_eq!(world.on_store(2).await.len(), 80);
     engine.stop().await;
+}
+
+/// What lies under a key on this store: which write it is of, and its content type.
+fn lying(world: &World, store: usize, at: &str) -> (WriteId, Option<String>) {
+    let copies = world.stores[store].lying(&At::new("photos", at));
+    let dress = &copies.iter().find(|copy| copy.is_current).unwrap().found.dress;
+    (dress.stamp.as_ref().unwrap().write, dress.head.content_type.clone())
+}
+
+/// A late call of an older write brings the same bytes under other headers: no listing shows it, its stamp does.
+#[tokio::test(start_paused = true)]
+async fn a_copy_of_an_older_write_with_the_same_bytes_is_found() {
+    let world = World::new(&[MemoryTraits::B; 3]).await;
+    world.engine.start_workers();
+    let older: Vec<_> = ["k", "once"].map(|at| At::new("photos", at)).into();
+    for at in &older {
+        world.put(&at.key, &bytes(1_000, 1)).await.unwrap();
+    }
+    world.settle().await;
+    let late: Vec<_> = older.iter().map(|at| world.stores[1].lying(at).remove(0)).collect();
+    // The other one was deleted before it was written again: its last two entries are no twins.
+    world.delete("once").await.unwrap();
+    let ask = |at: &str| PutAsk {
+        bucket: bucket(),
+        key: key(at),
+        head: Head { content_type: Some("image/png".into()), ..Head::default() },
+        body: client_body(&bytes(1_000, 1)),
+        conditions: Conditions::default(),
+    };
+    for at in ["k", "once", "new"] {
+        world.engine.put(ask(at)).await.unwrap();
+    }
+    world.settle().await;
+    for (at, copy) in older.iter().zip(&late) {
+        let spec = PutSpec { dress: copy.found.dress.clone(), ..PutSpec::default() };
+        world.stores[1].put(at, &spec, Body::Whole(copy.bytes.clone())).await.unwrap();
+    }
+    assert_eq!(lying(&world, 1, "k").1.as_deref(), Some("text/plain"));
+
+    let found = world.engine.scrub(&name(1), &bucket()).await.unwrap();
+    assert_eq!((found.alike, found.differing), (2, 1), "{found:?}");
+    world.settle().await;
+    let newest = world.ledger.entry(&bucket(), &key("k")).await.unwrap().unwrap();
+    assert_eq!(lying(&world, 1, "k"), (newest.write, Some("image/png".to_owned())));
+    let found = world.engine.scrub(&name(1), &bucket()).await.unwrap();
+    assert_eq!((found.alike, found.differing), (3, 0), "{found:?}");
+
+    // Other bytes: a listing tells them apart again, and nobody is asked.
+    world.put("k", b"other bytes").await.unwrap();
+    world.settle().await;
+    assert_eq!(world.ledger.twins(&bucket(), None, 9).await.unwrap(), []);
+    world.engine.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_twins_than_a_page_are_all_asked_for() {
+    const KEYS: usize = 1_100;
+    let world = World::new(&[MemoryTraits::B, MemoryTraits::B, MemoryTraits::DISK]).await;
+    for i in (0..KEYS).chain(0..KEYS) {
+        world.put(&format!("k{i:04}"), b"the same bytes").await.unwrap();
+    }
+    world.settle().await;
+    let twins = world.ledger.twins(&bucket(), None, 2 * KEYS).await.unwrap();
+    assert_eq!(twins.len(), KEYS);
+    for i in [0, 500, KEYS - 1] {
+        let at = At::new("photos", format!("k{i:04}"));
+        let mut dress = world.stores[0].lying(&at).remove(0).found.dress;
+        dress.stamp.as_mut().unwrap().write = WriteId(7);
+        let spec = PutSpec { dress, ..PutSpec::default() };
+        world.stores[0].put(&at, &spec, Body::Whole("the same bytes".into())).await.unwrap();
+    }
+    for (store, differing) in [(0, 3), (1, 0), (2, 0)] {
+        let found = world.engine.scrub(&name(store), &bucket()).await.unwrap();
+        assert_eq!((found.alike, found.differing), (KEYS as u64 - differing, differing), "{found:?}");
+    }
+    world.engine.stop().await;
 }

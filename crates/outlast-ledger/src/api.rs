@@ -498,6 +498,9 @@ pub trait Ledger: Send + Sync + 'static {
     async fn unshipped_count(&self) -> Result<u64, LedgerError>;
     /// Writes of the key that were rolled back and that no newer entry has outdone.
     async fn rolled_back(&self, bucket: &BucketName, key: &Key) -> Result<Vec<(WriteId, Seq)>, LedgerError>;
+    /// Keys whose last two entries were objects of one ETag and one size, in their order, strictly after `after`: neither a pin
+    /// of MD5s nor a listing tells a copy of the one from a copy of the other.
+    async fn twins(&self, bucket: &BucketName, after: Option<&Key>, limit: usize) -> Result<Vec<Key>, LedgerError>;
     /// Everything that is shipped, in the order of `RowPlace`, after `after`; ends as `unshipped` does. The place to go on
     /// from; None at the end.
     async fn rows_after(

@@ -222,7 +222,7 @@ async fn all_of(ledger: &dyn Ledger) -> String {
 /// Old files open for ever. `OUTLAST_REWRITE=1` writes the file of a version that has none yet.
 #[test]
 fn old_ledgers_open() {
-    const VERSIONS: [&str; 3] = ["v1", "v2", "v3"];
+    const VERSIONS: [&str; 4] = ["v1", "v2", "v3", "v4"];
     runtime(Mode::Inline).block_on(async {
         let fresh_dir = tempfile::tempdir().unwrap();
         let fresh = Embedded::open_with(fresh_dir.path(), Mode::Inline, Durability::Process).unwrap();

@@ -82,6 +82,18 @@ pub(super) fn tombstones(
     all(conn, sql, params, |row| Ok((key_of(row)?, decode(row)?)))
 }
 
+/// Keys whose last two entries were objects of one ETag and one size, in their order.
+pub(super) fn twins(
+    conn: &Connection,
+    bucket: &BucketName,
+    after: Option<&Key>,
+    limit: usize,
+) -> Result<Vec<Key>, Fault> {
+    let sql = "SELECT key FROM twins WHERE bucket = ?1 AND key > ?2 ORDER BY key LIMIT ?3";
+    let after = after.map_or("", Key::as_str).as_bytes();
+    all(conn, sql, params![bucket.as_str().as_bytes(), after, rows_max(limit)], key_of)
+}
+
 fn table(kind: EntryKind) -> &'static str {
     match kind {
         EntryKind::Object => "objects",

@@ -8,7 +8,7 @@ use rusqlite::Connection;
 const APPLICATION_ID: i64 = 0x4f55_544c;
 
 /// The version that this program writes. An older one is brought up to it when opened; a newer one is refused.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 
 const TABLES_V1: &str = "
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
@@ -149,6 +149,25 @@ CREATE TABLE unshipped (
 ) STRICT;
 ";
 
+/// Keys whose last two entries have one ETag and one size: on a store that gives an ETag twice no listing can tell a copy of the one
+/// from a copy of the other. Triggers, so that no change can forget it; an upsert overrides the OR IGNORE of its triggers, so they delete
+/// first.
+const TABLES_V4: &str = "
+CREATE TABLE twins (bucket BLOB NOT NULL, key BLOB NOT NULL, PRIMARY KEY (bucket, key)) STRICT, WITHOUT ROWID;
+CREATE TRIGGER twins_made AFTER UPDATE OF write ON objects
+WHEN old.write <> new.write AND old.etag = new.etag AND old.size = new.size BEGIN
+    DELETE FROM twins WHERE bucket = new.bucket AND key = new.key;
+    INSERT INTO twins VALUES (new.bucket, new.key);
+END;
+CREATE TRIGGER twins_parted AFTER UPDATE OF write ON objects
+WHEN old.write <> new.write AND (old.etag <> new.etag OR old.size <> new.size) BEGIN
+    DELETE FROM twins WHERE bucket = new.bucket AND key = new.key;
+END;
+CREATE TRIGGER twins_gone AFTER DELETE ON objects BEGIN
+    DELETE FROM twins WHERE bucket = old.bucket AND key = old.key;
+END;
+";
+
 /// The tables whose rows are shipped: kind of `RowPlace`, table, and how a row of it is called.
 const SHIPPED: [(u8, &str, [&str; 3]); 6] = [
     (RowPlace::BUCKET, "buckets", ["ROW.name", "x''", "x''"]),
@@ -190,17 +209,17 @@ pub(super) fn prepare(conn: &Connection) -> Result<(), Fault> {
         (0, 0) if tables == 0 => {
             let triggers = shipping_triggers();
             conn.execute_batch(&format!(
-                "BEGIN IMMEDIATE; {TABLES_V1} {TABLES_V2} {TABLES_V3} {triggers}
+                "BEGIN IMMEDIATE; {TABLES_V1} {TABLES_V2} {TABLES_V3} {triggers} {TABLES_V4}
                  PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
             ))?;
             Ok(())
         }
         (APPLICATION_ID, VERSION) => Ok(()),
-        (APPLICATION_ID, old @ (1 | 2)) => {
-            let trash = if old == 1 { TABLES_V2 } else { "" };
-            let triggers = shipping_triggers();
+        (APPLICATION_ID, old @ 1..VERSION) => {
+            let trash = if old < 2 { TABLES_V2 } else { "" };
+            let shipping = if old < 3 { format!("{TABLES_V3} {}", shipping_triggers()) } else { String::new() };
             conn.execute_batch(&format!(
-                "BEGIN IMMEDIATE; {trash} {TABLES_V3} {triggers} PRAGMA user_version = {VERSION}; COMMIT;"
+                "BEGIN IMMEDIATE; {trash} {shipping} {TABLES_V4} PRAGMA user_version = {VERSION}; COMMIT;"
             ))?;
             Ok(())
         }

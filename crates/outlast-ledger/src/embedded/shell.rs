@@ -317,6 +317,11 @@ impl Ledger for Embedded {
         self.point(|conn| rolled_back::of_key(conn, bucket, key))
     }
 
+    async fn twins(&self, bucket: &BucketName, after: Option<&Key>, limit: usize) -> Result<Vec<Key>, LedgerError> {
+        let (bucket, after) = (bucket.clone(), after.cloned());
+        self.page(move |conn| keys::twins(conn, &bucket, after.as_ref(), limit)).await
+    }
+
     async fn rows_after(
         &self,
         after: Option<&RowPlace>,
