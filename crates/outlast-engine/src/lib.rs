@@ -3,6 +3,7 @@
 mod adopting;
 mod aside;
 mod asks;
+mod asserted;
 mod attempts;
 mod bucket_marks;
 mod budgets;
@@ -74,6 +75,7 @@ mod side_by_side;
 mod status;
 mod tidying;
 mod trash;
+mod twins;
 mod undelete;
 mod verify;
 mod whole;

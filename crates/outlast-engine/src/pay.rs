@@ -1,5 +1,6 @@
 //! One debt of one store is paid: look, then copy or remove; marks are obeyed like by any write (protocol.md 6).
 
+use crate::asserted;
 use crate::call::{Call, End, Load, There, judge};
 use crate::counters::count;
 use crate::engine::Engine;
@@ -317,6 +318,7 @@ impl Engine {
         found: &Found,
         lane: LaneGuard,
     ) -> Result<Paid, LedgerError> {
+        asserted::may_be_removed(state);
         let (bucket, key) = (&debt.bucket, &debt.key);
         let powers = seat.powers(bucket, Operation::Delete);
         let fence = (powers.fenced && !powers.pinned).then(|| Fence::Matches(found.pin.etag.clone()));

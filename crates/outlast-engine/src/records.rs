@@ -1,6 +1,7 @@
 //! Our small records on the stores: unique names, never overwritten, durable on `min_copies` stores before anybody hears 200.
 
 use crate::asks::WriteError;
+use crate::asserted;
 use crate::counters::count;
 use crate::engine::Engine;
 use crate::seats::Seat;
@@ -151,6 +152,7 @@ impl Engine {
         tokio::pin!(give_up);
         loop {
             if stand >= placement.min_copies || (stand >= enough_late && (is_late || calls.is_empty())) {
+                asserted::record(stand, stands_in, placement.min_copies);
                 return Ok(());
             }
             if calls.is_empty() {

@@ -1,6 +1,7 @@
 //! An undecided write is resolved: what the stores show decides, forward where it can be (protocol.md 2.7).
 
 use crate::asks::WriteError;
+use crate::asserted;
 use crate::call::{Call, End, Load, Report, There, foretold, judge, leaves};
 use crate::counters::count;
 use crate::engine::Engine;
@@ -141,6 +142,7 @@ impl Engine {
         }
         match resolution {
             Resolution::Commit { holders } => {
+                asserted::places(holders.len(), known.spooled, placement.min_copies);
                 self.commit_undecided(state, intent, holders, vec![]).await.map(|()| Act::Decided)
             }
             Resolution::CommitBelow { holders } => {

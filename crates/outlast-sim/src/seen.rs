@@ -16,7 +16,7 @@ const fn seen(mutant: Mutant, seeds: &'static [u64], promise: &'static str) -> S
 /// In the order of `Mutant::ALL`, without those that only a play or a script sees, or nobody.
 pub const SEEN: &[Seen] = &[
     seen(Mutant::BackBeforeForward, &[8, 29], "P1/P5"),
-    seen(Mutant::DecidedOnOnePlace, &[1, 18, 17], "P1/P5"),
+    seen(Mutant::DecidedOnOnePlace, &[1, 18, 17], "an assertion failed"),
     seen(Mutant::CommitLooksForgotten, &[4, 9, 7], "P1"),
     seen(Mutant::RollBackLooksForgotten, &[114], "P1/P5"),
     seen(Mutant::DeleteForwardWithoutRecord, &[28], "P8"),
@@ -81,7 +81,7 @@ const fn played(mutant: Mutant, script: &'static str, shows: &'static str) -> Pl
 
 /// In the order of the scripts.
 pub const PLAYED: &[Played] = &[
-    played(Mutant::DecidedOnOnePlace, "01-roll-back-with-live-calls", "entry: 3 bytes, held by [s0]\n"),
+    played(Mutant::DecidedOnOnePlace, "01-roll-back-with-live-calls", "P1: a 200 needs min_copies places"),
     played(Mutant::BelowWithoutNeed, "01-roll-back-with-live-calls", "held by [s0], predecessors kept"),
     played(Mutant::BackBeforeForward, "02-roll-back-final-too-early", "> get k\n200 one from s0"),
     played(Mutant::RollBackLooksForgotten, "03-partial-view", "held by [s0 s1 s2]\ns0: \"two\""),

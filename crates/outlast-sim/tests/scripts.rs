@@ -6,7 +6,26 @@ mod play;
 mod support;
 
 use outlast_sim::{Broken, Mutant, PLAYED};
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
+
+thread_local! {
+    static ASSERTED: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// An assertion of the engine that fails ends one of its tasks, not the play: it is part of what is seen.
+fn hear_assertions() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            ASSERTED.with(|heard| heard.borrow_mut().push_str(&format!("an assertion failed: {panic}\n")));
+            before(panic);
+        }));
+    });
+    ASSERTED.take();
+}
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../outlast-engine/tests/scripts")
@@ -15,10 +34,11 @@ fn folder() -> PathBuf {
 /// What is played of a script when this rule is taken away.
 fn played(script: &str, mutant: Option<Mutant>) -> String {
     let _broken = Broken::rule(mutant);
+    hear_assertions();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     let trace = runtime.block_on(play::play(script));
     runtime.shutdown_background();
-    trace
+    trace + &ASSERTED.take()
 }
 
 #[test]

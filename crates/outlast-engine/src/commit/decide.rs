@@ -2,6 +2,7 @@
 
 use super::{Loads, Phase};
 use crate::asks::{WriteError, Written};
+use crate::asserted;
 use crate::call::{End, Report};
 use crate::counters::count;
 use crate::seats::Operation;
@@ -23,11 +24,7 @@ impl Phase {
     /// One transaction makes the entry visible; only then the client hears 200.
     pub(super) async fn decide(&mut self) -> Result<Written, WriteError> {
         let holders = self.tally.holders();
-        let places = holders.len() + usize::from(self.tally.is_spooled());
-        assert!(
-            !holders.is_empty() && places >= self.placement.min_copies,
-            "P1: a 200 needs min_copies places, one a store"
-        );
+        asserted::places(holders.len(), self.tally.is_spooled(), self.placement.min_copies);
         let (bucket, key, now) = (self.draft.bucket.clone(), self.draft.key.clone(), self.engine.now());
         let mut entry = (*self.entry).clone();
         entry.holders = holders.clone();
