@@ -48,13 +48,13 @@ def wrong(op, key, why):
             report["errors"].append({"op": op, "key": key, "why": str(why)[:600], "at": round(time.monotonic() - begun, 2)})
 
 
-def timed(op, call):
-    """What changes something answers once, so its whole time is one pause."""
+def timed(op, call, table="pause"):
+    """What changes something answers once, so its whole time is one pause. HEAD and LIST are reads: to their first byte."""
     start = time.monotonic()
     try:
         return call()
     finally:
-        slowest("pause", op, time.monotonic() - start)
+        slowest(table, op, time.monotonic() - start)
 
 
 def dress_of(data):
@@ -127,7 +127,7 @@ def one(mine, key, luck):
         last = mine.randrange(first, len(known))
         read("range", key, known[first:last + 1], whole=known, Range=f"bytes={first}-{last}")
     elif op == "head":
-        head = timed("head", lambda: s3.head_object(Bucket=BUCKET, Key=key))
+        head = timed("head", lambda: s3.head_object(Bucket=BUCKET, Key=key), "first_byte")
         if head["ContentLength"] != len(known):
             wrong(op, key, f"WRONG SIZE {head['ContentLength']} for {len(known)}")
         judge_dress(op, key, head, known)
@@ -137,7 +137,7 @@ def one(mine, key, luck):
         del truth[key]
         done(op)
     elif op == "list":
-        page = timed(op, lambda: s3.list_objects_v2(Bucket=BUCKET, Prefix=luck))
+        page = timed(op, lambda: s3.list_objects_v2(Bucket=BUCKET, Prefix=luck), "first_byte")
         found = {entry["Key"]: entry["Size"] for entry in page.get("Contents", [])}
         should = {name: len(data) for name, data in list(truth.items()) if name.startswith(luck)}
         if found != should:
