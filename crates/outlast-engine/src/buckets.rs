@@ -4,6 +4,7 @@ use crate::asks::{BucketError, BucketFacts, ReadError, WriteError};
 use crate::engine::Engine;
 use crate::identity::BUCKET_DEADLINE;
 use crate::native_bucket::{Gate, Lies, NativeError, what_lies_in};
+use crate::old_versions::versions_fact;
 use crate::scrub::scrubbed_fact;
 use crate::seats::Seat;
 use futures_util::future::join_all;
@@ -255,8 +256,9 @@ impl Engine {
             }
         }
         if left.is_empty() {
-            let dates = self.seats.keys().map(|store| Change::DropFact { name: scrubbed_fact(store, name) });
-            let batch = std::iter::once(Change::DropBucket { name: name.clone() }).chain(dates).collect();
+            let facts = self.seats.keys().flat_map(|store| [scrubbed_fact(store, name), versions_fact(store, name)]);
+            let forgotten = facts.map(|name| Change::DropFact { name });
+            let batch = std::iter::once(Change::DropBucket { name: name.clone() }).chain(forgotten).collect();
             self.ledger.commit(batch).await?;
             self.cache_bucket(name, None);
             return Ok(());

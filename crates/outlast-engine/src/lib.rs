@@ -60,6 +60,7 @@ mod made_in_vain;
 mod marker;
 mod multipart;
 mod native_bucket;
+mod old_versions;
 mod orphans;
 mod pay;
 mod probing;

@@ -33,6 +33,8 @@ pub struct Scrubbed {
     pub extra: u64,
     /// Old copies in the trash that no row knew.
     pub orphans: u64,
+    /// Old native versions that nothing named any more.
+    pub old_versions: u64,
     /// So much is missing that the store is in doubt: nothing that is missing was owed, and it is down.
     pub is_short: bool,
 }
@@ -210,6 +212,7 @@ impl Engine {
         pass.take_wrong(&seat.name, bucket, twins.wrong().await?, self.now());
         self.owe(&mut pass.owed).await?;
         pass.found.orphans = self.sweep_orphans(seat, bucket).await?;
+        pass.found.old_versions = self.sweep_versions(seat, bucket).await?;
         seat.bell.notify_one();
         Ok(pass.found)
     }

@@ -10,7 +10,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use outlast_ledger::{Change, LedgerError};
 use outlast_rules::{
     BucketName, Displaced, Entry, Key, KeyState, Leaves, Mutant, OpClass, Pin, Shelf, Stamp, Standing, StoreName,
-    Trashed, Undelete, WriteId, broken, is_safe, name_hash, trash_name,
+    Trashed, UNDELETE_MS_DEFAULT, Undelete, WriteId, broken, is_safe, name_hash, trash_name,
 };
 use outlast_store::{Answer, At, Dress, Fault, Found, PutSpec};
 use std::collections::BTreeSet;
@@ -34,6 +34,8 @@ pub(crate) enum Held {
     ForItsWindow,
     /// It went above a delete budget, or while removal was frozen where nothing is kept otherwise.
     UntilReleased,
+    /// What displaced it stands below `min_copies`: for its window, and for a week at least, also where nothing is kept otherwise.
+    AsPredecessor,
 }
 
 impl Engine {
@@ -64,6 +66,7 @@ impl Engine {
             Held::ForItsWindow if window == 0 => return None,
             held => held,
         };
+        let window = if held == Held::AsPredecessor { window.max(UNDELETE_MS_DEFAULT) } else { window };
         let native = |(store, pin): (&StoreName, &Pin)| Some((store.clone(), self.native_shelf(bucket, store, pin)?));
         Some(Trashed {
             bucket: bucket.clone(),
@@ -72,7 +75,7 @@ impl Engine {
             by,
             why,
             at: self.now(),
-            until: (held == Held::ForItsWindow).then(|| self.now().plus_ms(window)),
+            until: (held != Held::UntilReleased).then(|| self.now().plus_ms(window)),
             user: None,
             returned: None,
             shelves: entry.holders.iter().filter_map(native).collect(),
@@ -350,7 +353,7 @@ impl Engine {
     }
 
     /// What displaced it must itself be safe: until then the old bytes are the better half of what there is.
-    fn is_entry_safe(&self, bucket: &BucketName, state: &KeyState) -> bool {
+    pub(crate) fn is_entry_safe(&self, bucket: &BucketName, state: &KeyState) -> bool {
         let Some(entry) = state.object() else { return true };
         let safe = entry.holders.iter().filter(|(store, pin)| {
             self.seat(store).is_some_and(|seat| {
