@@ -5,7 +5,7 @@ use crate::shipping::ShippingStatus;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 pub use outlast_ledger::LedgerError;
-use outlast_rules::{BucketName, Checksum, ChecksumKind, Conditions, Head, Key, Moment, Refusal, StoreName};
+use outlast_rules::{BucketName, Checksum, ChecksumKind, Conditions, Entry, Head, Key, Moment, Refusal, StoreName};
 use std::collections::BTreeMap;
 
 /// Why a client's body is not taken. Nothing was committed.
@@ -203,6 +203,15 @@ pub enum ReadError {
     Stopping,
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+}
+
+/// Words for a read that finds no holder, where older writes are kept because the entry was committed below `min_copies`: nothing
+/// chooses one of them but the operator (protocol 2.7d).
+pub(crate) fn offered(entry: &Entry) -> &'static str {
+    if entry.predecessors.is_empty() {
+        return "";
+    }
+    "; it was committed below min_copies and older writes of it are kept: outlast undelete with --prefix and --since brings one back"
 }
 
 #[derive(Debug, Clone, thiserror::Error)]

@@ -1,6 +1,6 @@
 //! One unbroken body out of several stores: every block checked before it leaves, the next holder goes on at the exact byte.
 
-use crate::asks::ReadError;
+use crate::asks::{ReadError, offered};
 use crate::counters::count;
 use crate::engine::Engine;
 use crate::hedging::Opening;
@@ -210,7 +210,7 @@ impl Reading {
         if self.sources.is_empty() {
             return format!("no store is known to hold {}/{}", self.bucket, self.key);
         }
-        format!("no holder of {}/{} answers: {}", self.bucket, self.key, self.why.join("; "))
+        format!("no holder of {}/{} answers: {}{}", self.bucket, self.key, self.why.join("; "), offered(&self.entry))
     }
 
     /// The next checked bytes, from whoever can give them. None: nobody can.

@@ -7,12 +7,13 @@ use crate::counters::count;
 use crate::engine::Engine;
 use crate::seats::{Operation, Seat};
 use crate::spool::{body_name, part_name};
+use crate::trash::Held;
 use futures_util::future::join_all;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use outlast_ledger::{Change, LedgerError, UploadState};
 use outlast_rules::{
-    BucketName, Debt, DebtKind, Intent, Key, KeyState, Known, Leaves, Mutant, OpClass, Pin, Predecessor, Resolution,
-    Step, StoreName, StoreView, broken, is_safe, resolve,
+    BucketName, Debt, DebtKind, Displaced, Intent, Key, KeyState, Known, Leaves, Mutant, OpClass, Pin, Predecessor,
+    Resolution, Step, StoreName, StoreView, broken, is_safe, resolve,
 };
 use outlast_store::{Applied, Fault, NativePart, StoreError};
 use std::collections::BTreeMap;
@@ -209,6 +210,16 @@ impl Engine {
         }
     }
 
+    /// The old entry can be brought back while the new one stands on too few places, whatever the bucket keeps otherwise.
+    async fn offer_predecessor(&self, state: &KeyState, intent: &Intent) -> Result<Option<Change>, LedgerError> {
+        let (bucket, key, Some(old)) = (&intent.bucket, &intent.key, state.object()) else { return Ok(None) };
+        if self.ledger.trash_of(bucket, key).await?.iter().any(|row| row.entry.write == old.write) {
+            return Ok(None);
+        }
+        let row = self.trashed(bucket, key, old, intent.entry.write, Displaced::Below, Held::AsPredecessor);
+        Ok(row.map(|row| Change::PutTrash(Box::new(row))))
+    }
+
     async fn commit_undecided(
         self: &Arc<Self>,
         state: &KeyState,
@@ -221,8 +232,12 @@ impl Engine {
         let (write, seq) = (entry.write, entry.seq);
         entry.holders = holders.clone();
         entry.predecessors = predecessors;
+        let is_below = !entry.predecessors.is_empty();
         let entry = Box::new(entry);
         let mut batch = vec![Change::SetEntry { bucket: bucket.clone(), key: key.clone(), entry, digests: None }];
+        if is_below {
+            batch.extend(self.offer_predecessor(state, intent).await?);
+        }
         let ended = state.intents.iter().filter(|other| other.entry.seq <= seq);
         batch.extend(ended.map(end_write));
         for seat in self.seats_of(bucket) {

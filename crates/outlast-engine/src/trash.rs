@@ -249,7 +249,8 @@ impl Engine {
             None => trashed.entry.holders.get(&seat.name).is_some_and(|pin| pin.etag == found.pin.etag),
         };
         let rows = self.ledger.trash_of(bucket, key).await?;
-        Ok(rows.into_iter().find(|row| is_it(row) && !row.is_kept(needed) && !row.is_over(self.now())))
+        let is_owed_room = |row: &Trashed| row.why != Displaced::Below && !row.is_over(self.now());
+        Ok(rows.into_iter().find(|row| is_it(row) && !row.is_kept(needed) && is_owed_room(row)))
     }
 
     /// One more shelf for a write whose copy lies on `seat`: there, or, where nobody else can fill one, elsewhere. True: it is

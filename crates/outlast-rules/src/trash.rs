@@ -31,6 +31,9 @@ impl Default for Undelete {
 pub enum Displaced {
     Deleted,
     Overwritten,
+    /// By a write that stands on fewer than `min_copies` places, where the bucket keeps nothing otherwise: it is offered as long as
+    /// copies of it are still there, and nothing is put aside for it.
+    Below,
     /// A copy with our stamp that no entry knew. It was never acknowledged, so it is never brought back by itself.
     Leftover,
 }
@@ -252,7 +255,7 @@ mod tests {
     /// Every history of up to four writes, every present state, every time to go back to: against the plain sentence.
     #[test]
     fn every_small_past() {
-        let whys = [Displaced::Deleted, Displaced::Overwritten, Displaced::Leftover];
+        let whys = [Displaced::Deleted, Displaced::Overwritten, Displaced::Below, Displaced::Leftover];
         for history in 0..4_usize.pow(4) {
             let past: Vec<Trashed> =
                 (0..4).filter_map(|i| Some(trashed(i as u64 + 1, *whys.get(history / 4_usize.pow(i) % 4)?))).collect();

@@ -251,10 +251,9 @@ impl Stage {
             ["types", at] => self.types(at).await,
             ["show-bucket"] => self.show_bucket().await,
             ["trash", at] => self.trash(at).await,
-            ["undelete"] => {
-                let ask = UndeleteAsk { bucket: bucket(), prefix: String::new(), since: None, dry_run: false };
-                let report = self.engine().undelete(ask, tokio::sync::mpsc::channel(1).0).await;
-                told(report.map(|report| format!("brought back {}, failed {}", report.brought, report.failed)))
+            ["undelete"] => self.undelete(None).await,
+            ["undelete", "since", seconds] => {
+                self.undelete(Some(START.plus_ms(seconds.parse::<u64>().unwrap() * 1000))).await
             }
             [store, "swallows", "second"] => {
                 self.puppet(store).trick_later(1, Trick::Swallow);
@@ -271,6 +270,15 @@ impl Stage {
             [store, mood] => self.mood(store, mood).await,
             _ => panic!("no such command: {line}"),
         }
+    }
+
+    async fn undelete(&self, since: Option<outlast_rules::Moment>) -> String {
+        let ask = UndeleteAsk { bucket: bucket(), prefix: String::new(), since, dry_run: false };
+        let report = self.engine().undelete(ask, tokio::sync::mpsc::channel(1).0).await;
+        told(report.map(|report| {
+            let lines = if report.failed > 0 { format!(": {}", report.lines.join("; ")) } else { String::new() };
+            format!("brought back {}, failed {}{lines}", report.brought, report.failed)
+        }))
     }
 
     /// Somebody copies what lies there, its stamp and all, without us.
