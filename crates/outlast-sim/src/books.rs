@@ -196,6 +196,16 @@ impl Pages {
         self.makers.get(&carried).cloned().unwrap_or_default()
     }
 
+    /// The bucket of this key was removed, by a request that began at `from` and was answered now. Whatever was acknowledged
+    /// before the answer would have kept it, so there must be nothing; and no write that ended before the request comes back.
+    pub fn bucket_went(&mut self, key: usize, id: u32, from: Tick) -> Result<(), String> {
+        let now = self.tick();
+        self.saw_nothing(key, now)?;
+        self.keys[key].begin(id, false, from);
+        self.end(key, id, Told::Done);
+        Ok(())
+    }
+
     /// Somebody saw an object that carries this number under this key, between `from` and now.
     pub fn saw(&mut self, key: usize, carried: u32, from: Tick) -> Result<(), String> {
         let to = self.tick();
@@ -222,5 +232,30 @@ impl Pages {
         let now = self.tick();
         self.on_their_way.clear();
         self.keys.iter_mut().chain(&mut self.buckets).for_each(|register| register.died(now));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A key of the bucket that comes and goes.
+    const KEY: usize = 4;
+
+    #[test]
+    fn with_a_bucket_goes_what_was_written_before() {
+        let books = Books::open(Detail::Clients);
+        let mut pages = books.pages();
+        pages.begin(KEY, 1, Some(1));
+        pages.end(KEY, 1, Told::Unknown);
+        let from = pages.tick();
+        pages.bucket_went(KEY, 2, from).expect("what nobody was promised holds no bucket");
+        let now = pages.tick();
+        assert!(pages.saw(KEY, 1, now).is_err(), "it went with its bucket");
+        assert!(pages.saw_nothing(KEY, now).is_ok());
+        let from = pages.tick();
+        pages.begin(KEY, 3, Some(3));
+        pages.end(KEY, 3, Told::Done);
+        assert!(pages.bucket_went(KEY, 4, from).is_err(), "it was acknowledged before the bucket was said to be gone");
     }
 }

@@ -450,7 +450,7 @@ impl Client {
         if answer.is_ok() && self.is_heard() {
             let mut pages = self.books.pages();
             for key in (0..KEYS.len()).filter(|key| KEYS[*key].0 == bucket) {
-                if let Err(why) = pages.saw_nothing(key, from) {
+                if let Err(why) = pages.bucket_went(key, self.id, from) {
                     pages.fail(&format!("P5: #{} removed a bucket that is not empty: {why}", self.id));
                 }
             }

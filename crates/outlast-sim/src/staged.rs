@@ -6,7 +6,7 @@ use crate::content::Content;
 use crate::plan::{Act, Keeps, Kind, Only, Op, Plan, Step};
 use crate::world::run;
 use outlast_rules::Mutant;
-use outlast_store::{Class, Fault, Setting, Trouble};
+use outlast_store::{Apply, Class, Fault, Setting, Trouble};
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -54,6 +54,12 @@ pub const STAGED: &[Staged] = &[
         what: "a disk that was away gets its copy of an upload from a store whose bytes have rotted",
         promise: "P1/P5",
         takes: a_rotten_source,
+    },
+    Staged {
+        mutant: Mutant::UndecidedInGoneBucket,
+        what: "a write is given up, its bucket is removed and made again, and then the stores apply the write",
+        promise: "P5",
+        takes: a_write_outlives_its_bucket,
     },
 ];
 
@@ -138,4 +144,14 @@ fn a_rotten_source() -> Vec<Plan> {
         script.at(10_000, Act::Rot { store, key: 0 }).gets(300_000, 1).plan
     };
     (0..2).map(one).collect()
+}
+
+/// Longer than any client waits, and within what stores promise of late calls.
+const LATE: Duration = Duration::from_secs(40);
+
+fn a_write_outlives_its_bucket() -> Vec<Plan> {
+    let late = Setting::on(&[Class::Commit], Trouble::Hang(Apply::After(LATE))).below("x");
+    let script = Script::over(&THREE).asks(0, Op::MakeBucket { bucket: 1 }).all_fail(9_900, 1_000, &late);
+    let script = script.puts(10_000, 4, 100).asks(20_000, Op::RemoveBucket { bucket: 1 });
+    script.asks(25_000, Op::MakeBucket { bucket: 1 }).gets(100_000, 4).takes()
 }
