@@ -229,7 +229,10 @@ impl Engine {
         }
         let any = ListQuery { limit: 1, ..ListQuery::default() };
         let open = self.ledger.uploads(name, "", ("", ""), 1).await?;
+        // The gate's twin: a write in its commit phase has an intent, and is found here too. Both keep one rule, and each hides
+        // that the other is missing: whoever takes the gate away takes this look with it.
         let undecided = !broken(Mutant::UndecidedInGoneBucket)
+            && !broken(Mutant::GateSkipped)
             && self.ledger.intents(usize::MAX >> 1).await?.iter().any(|intent| &intent.bucket == name);
         Ok(self.ledger.list(name, any).await?.items.is_empty() && open.is_empty() && !undecided)
     }

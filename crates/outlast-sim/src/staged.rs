@@ -56,6 +56,12 @@ pub const STAGED: &[Staged] = &[
         takes: a_rotten_source,
     },
     Staged {
+        mutant: Mutant::GateSkipped,
+        what: "a bucket's last key is deleted, the bucket is removed, and another key is written, all at once",
+        promise: "P5",
+        takes: a_put_beside_a_removal,
+    },
+    Staged {
         mutant: Mutant::UndecidedInGoneBucket,
         what: "a write is given up, its bucket is removed and made again, and then the stores apply the write",
         promise: "P5",
@@ -148,6 +154,15 @@ fn a_rotten_source() -> Vec<Plan> {
 
 /// Longer than any client waits, and within what stores promise of late calls.
 const LATE: Duration = Duration::from_secs(40);
+
+/// The removal has seen the delete's intent and waits for it; the PUT's intent comes after that look, and its answer before the
+/// record of the removal stands.
+fn a_put_beside_a_removal() -> Vec<Plan> {
+    let slow = Setting::on(&[Class::Commit], Trouble::delay(Duration::from_millis(600)));
+    let script = Script::over(&THREE).asks(0, Op::MakeBucket { bucket: 1 }).puts(10_000, 4, 100);
+    let script = script.all_fail(19_900, 5_000, &slow).asks(20_000, Op::Delete { key: 4 });
+    script.asks(20_100, Op::RemoveBucket { bucket: 1 }).puts(20_200, 5, 100).gets(30_000, 5).takes()
+}
 
 fn a_write_outlives_its_bucket() -> Vec<Plan> {
     let late = Setting::on(&[Class::Commit], Trouble::Hang(Apply::After(LATE))).below("x");
