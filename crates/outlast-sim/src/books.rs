@@ -196,6 +196,11 @@ impl Pages {
         self.makers.get(&carried).cloned().unwrap_or_default()
     }
 
+    /// Is an object that carries this number certainly made?
+    pub fn is_made(&self, key: usize, carried: u32) -> bool {
+        self.makers(carried).into_iter().any(|maker| self.keys[key].is_done(maker))
+    }
+
     /// The bucket of this key was removed, by a request that began at `from` and was answered now. Whatever was acknowledged
     /// before the answer would have kept it, so there must be nothing; and no write that ended before the request comes back.
     pub fn bucket_went(&mut self, key: usize, id: u32, from: Tick) -> Result<(), String> {
@@ -257,5 +262,17 @@ mod tests {
         pages.begin(KEY, 3, Some(3));
         pages.end(KEY, 3, Told::Done);
         assert!(pages.bucket_went(KEY, 4, from).is_err(), "it was acknowledged before the bucket was said to be gone");
+    }
+
+    #[test]
+    fn an_object_is_made_once_it_was_promised_or_seen() {
+        let books = Books::open(Detail::Clients);
+        let mut pages = books.pages();
+        pages.begin(KEY, 2, Some(1));
+        pages.end(KEY, 2, Told::Unknown);
+        assert!(!pages.is_made(KEY, 1));
+        let now = pages.tick();
+        pages.saw(KEY, 1, now).expect("it may be there");
+        assert!(pages.is_made(KEY, 1));
     }
 }

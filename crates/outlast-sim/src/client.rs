@@ -373,7 +373,12 @@ impl Client {
         let Some((etag, content)) = upload.parts.get(&number).cloned() else { return "no such part".to_owned() };
         {
             let mut pages = self.books.pages();
+            // A repeat of what is done is answered and writes nothing, or it would undo what was written since (protocol.md 5).
+            let is_repeat = pages.is_made(upload.key, upload.made_by);
             pages.begin(upload.key, self.id, Some(upload.made_by));
+            if is_repeat {
+                pages.end(upload.key, self.id, Told::Refused);
+            }
             pages.may_hold(upload.made_by, content);
         }
         let (bucket, key) = key_of(upload.key);

@@ -114,6 +114,11 @@ impl Register {
             .collect()
     }
 
+    /// Was it acknowledged, or seen by somebody?
+    pub fn is_done(&self, id: u32) -> bool {
+        self.writes.get(&id).is_some_and(|write| write.done.is_some())
+    }
+
     /// Every write so far.
     pub fn everybody(&self) -> Vec<u32> {
         self.writes.keys().copied().collect()

@@ -67,6 +67,12 @@ pub const STAGED: &[Staged] = &[
         promise: "P5",
         takes: a_write_outlives_its_bucket,
     },
+    Staged {
+        mutant: Mutant::CompletesTwice,
+        what: "an upload is completed, but for a store that was away; its object is overwritten; it is completed again",
+        promise: "P5",
+        takes: completed_again,
+    },
 ];
 
 /// One that writes down what happens when.
@@ -169,4 +175,16 @@ fn a_write_outlives_its_bucket() -> Vec<Plan> {
     let script = Script::over(&THREE).asks(0, Op::MakeBucket { bucket: 1 }).all_fail(9_900, 1_000, &late);
     let script = script.puts(10_000, 4, 100).asks(20_000, Op::RemoveBucket { bucket: 1 });
     script.asks(25_000, Op::MakeBucket { bucket: 1 }).gets(100_000, 4).takes()
+}
+
+/// The first completion is decided behind its client's back; the store that was away gets a copy, and its native upload stays.
+fn completed_again() -> Vec<Plan> {
+    let unanswered = Setting::on(&[Class::Commit], Trouble::Hang(Apply::AtOnce));
+    let away = Setting::on(&[Class::Commit], Trouble::Refuse);
+    let content = Content::Own { write: 2, len: 100 };
+    let script = Script::over(&THREE).asks(0, Op::Create { upload: 0, key: 0 });
+    let script = script.asks(1_000, Op::Part { upload: 0, number: 1, content });
+    let script = script.fails(2_900, 0, 1_000, unanswered.clone()).fails(2_900, 1, 1_000, unanswered);
+    let script = script.fails(2_900, 2, 1_000, away).asks(3_000, Op::Complete { upload: 0, number: 1 });
+    script.puts(80_000, 0, 100).asks(400_000, Op::Complete { upload: 0, number: 1 }).gets(420_000, 0).takes()
 }
