@@ -38,6 +38,12 @@ pub const STAGED: &[Staged] = &[
         takes: power_fails,
     },
     Staged {
+        mutant: Mutant::BackUnderMarks,
+        what: "both stores apply an overwrite long after it was given up",
+        promise: "P1/P5",
+        takes: both_calls_are_late,
+    },
+    Staged {
         mutant: Mutant::Trusted404,
         what: "every store says 404 for a key that they all hold",
         promise: "P2",
@@ -160,6 +166,12 @@ fn a_rotten_source() -> Vec<Plan> {
 
 /// Longer than any client waits, and within what stores promise of late calls.
 const LATE: Duration = Duration::from_secs(40);
+
+fn both_calls_are_late() -> Vec<Plan> {
+    let late = Setting::on(&[Class::Commit], Trouble::Hang(Apply::After(LATE)));
+    let script = Script::over(&[Kind::B, Kind::B]).puts(0, 0, 100).all_fail(2_900, 500, &late).puts(3_000, 0, 100);
+    script.gets(30_000, 0).gets(60_000, 0).takes()
+}
 
 /// The removal has seen the delete's intent and waits for it; the PUT's intent comes after that look, and its answer before the
 /// record of the removal stands.
