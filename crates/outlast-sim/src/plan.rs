@@ -25,6 +25,8 @@ pub enum Kind {
     Refuser,
     /// No fences, and it pretends.
     Liar,
+    /// As `Unique`, and its Complete joins parts by their numbers alone, whatever ETags are named. No seed draws it.
+    Careless,
 }
 
 #[derive(Debug, Clone)]

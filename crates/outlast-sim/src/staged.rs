@@ -79,6 +79,12 @@ pub const STAGED: &[Staged] = &[
         promise: "P5",
         takes: completed_again,
     },
+    Staged {
+        mutant: Mutant::OtherPartsHeld,
+        what: "a part is sent again with other bytes, to the one store that then asks for no part's ETag",
+        promise: "P1/P5",
+        takes: other_bytes_of_a_part,
+    },
 ];
 
 /// One that writes down what happens when.
@@ -199,4 +205,13 @@ fn completed_again() -> Vec<Plan> {
     let script = script.fails(2_900, 0, 1_000, unanswered.clone()).fails(2_900, 1, 1_000, unanswered);
     let script = script.fails(2_900, 2, 1_000, away).asks(3_000, Op::Complete { upload: 0, number: 1 });
     script.puts(80_000, 0, 100).asks(400_000, Op::Complete { upload: 0, number: 1 }).gets(420_000, 0).takes()
+}
+
+fn other_bytes_of_a_part() -> Vec<Plan> {
+    let away = Setting::on(&[Class::Upload], Trouble::Refuse);
+    let part = |write| Op::Part { upload: 0, number: 1, content: Content::Own { write, len: 100 } };
+    let script = Script::over(&[Kind::Careless, Kind::B, Kind::B]).asks(0, Op::Create { upload: 0, key: 0 });
+    let script = script.asks(1_000, part(2)).fails(2_900, 1, 1_000, away.clone()).fails(2_900, 2, 1_000, away);
+    let script = script.asks(3_000, part(3)).asks(10_000, Op::Complete { upload: 0, number: 1 });
+    script.gets(20_000, 0).takes()
 }

@@ -91,6 +91,7 @@ fn traits(kind: Kind) -> MemoryTraits {
         Kind::Disk => MemoryTraits::DISK,
         Kind::Refuser => MemoryTraits { fences: Fences::Refused, ..MemoryTraits::B },
         Kind::Liar => MemoryTraits::LIAR,
+        Kind::Careless => MemoryTraits { checks_parts: false, ..MemoryTraits::B_UNIQUE },
     }
 }
 
