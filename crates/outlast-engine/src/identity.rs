@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use outlast_ledger::{Change, LedgerError};
-use outlast_rules::{Classes, Fence, Pin, Reason, StoreName};
+use outlast_rules::{Classes, Fence, Mutant, Pin, Reason, StoreName, broken};
 use outlast_store::{Answer, Applied, At, Body, Dress, Fault, Found, PutSpec, StoreError, help};
 use std::future::Future;
 use std::sync::Arc;
@@ -124,7 +124,7 @@ impl Engine {
             Some(marker) => self.judge_marker(seat, marker).await,
             None => {
                 let was_here = self.ledger.fact(&fact(&seat.name, "marker")).await?.is_some();
-                if was_here && self.knows_entries().await? {
+                if was_here && self.knows_entries().await? && !broken(Mutant::EmptiedBelieved) {
                     return Ok(Identity::Emptied);
                 }
                 match self.mark_anew(seat).await {

@@ -87,6 +87,11 @@ pub enum Act {
         store: usize,
         key: usize,
     },
+    /// The store's disk is not mounted for so long: it answers, and shows nothing. No seed draws it.
+    Unmount {
+        store: usize,
+        lasts: Duration,
+    },
     /// Every copy loses its stamp.
     Strip {
         store: usize,
@@ -240,6 +245,7 @@ impl fmt::Display for Act {
             }
             Act::Lose { store, key } => write!(f, "s{store} loses {} by itself", name(key)),
             Act::Rot { store, key } => write!(f, "s{store}: the bytes of {} rot", name(key)),
+            Act::Unmount { store, lasts } => write!(f, "s{store} is not mounted for {} ms", ms(lasts)),
             Act::Strip { store } => write!(f, "s{store} loses every stamp"),
             Act::Foreign { store, key } => write!(f, "s{store}: somebody else writes {}", name(key)),
             Act::ForeignCopy { store, from, key } => {

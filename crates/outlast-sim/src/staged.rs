@@ -62,6 +62,12 @@ pub const STAGED: &[Staged] = &[
         takes: a_rotten_source,
     },
     Staged {
+        mutant: Mutant::EmptiedBelieved,
+        what: "a store is not mounted while a key is deleted, and then shows it again",
+        promise: "P8",
+        takes: deleted_while_not_mounted,
+    },
+    Staged {
         mutant: Mutant::GateSkipped,
         what: "a bucket's last key is deleted, the bucket is removed, and another key is written, all at once",
         promise: "P5",
@@ -177,6 +183,12 @@ fn both_calls_are_late() -> Vec<Plan> {
     let late = Setting::on(&[Class::Commit], Trouble::Hang(Apply::After(LATE)));
     let script = Script::over(&[Kind::B, Kind::B]).puts(0, 0, 100).all_fail(2_900, 500, &late).puts(3_000, 0, 100);
     script.gets(30_000, 0).gets(60_000, 0).takes()
+}
+
+fn deleted_while_not_mounted() -> Vec<Plan> {
+    let script = Script::over(&THREE).puts(0, 0, 100).puts(1_000, 1, 100);
+    let script = script.at(10_000, Act::Unmount { store: 2, lasts: Duration::from_secs(400) });
+    script.asks(60_000, Op::Delete { key: 0 }).gets(350_000, 0).gets(420_000, 0).takes()
 }
 
 /// The removal has seen the delete's intent and waits for it; the PUT's intent comes after that look, and its answer before the

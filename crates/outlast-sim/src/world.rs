@@ -60,6 +60,8 @@ struct World {
     /// The end of the last trouble so far.
     troubled_until: Option<Instant>,
     damaged: BTreeSet<usize>,
+    /// Not mounted now.
+    away: Arc<Mutex<BTreeSet<usize>>>,
     rotten: BTreeSet<(usize, usize)>,
     kept: Kept,
 }
@@ -127,6 +129,7 @@ impl World {
             began: Instant::now(),
             troubled_until: None,
             damaged: BTreeSet::new(),
+            away: Arc::default(),
             rotten: BTreeSet::new(),
             kept: Kept::default(),
         }
@@ -187,12 +190,13 @@ impl World {
         self.machine.drain();
         let Some(life) = self.life.as_ref().filter(|life| life.pulse.beats()) else { return };
         let spool = self.machine.dir().join("spool");
+        let away = self.away.lock().expect("a set of numbers does not panic").clone();
         let look = Look {
             places: &self.places,
             ledger: &life.ledger,
             spool: &spool,
             min_copies: self.plan.min_copies,
-            damaged: &self.damaged,
+            damaged: &(&self.damaged | &away),
             rotten: &self.rotten,
         };
         if at_the_end {
@@ -248,8 +252,21 @@ impl World {
                     self.machine.arm(events, &life.pulse);
                 }
             }
+            Act::Unmount { store, lasts } => self.unmount(store, lasts),
             damage => self.damage(damage).await,
         }
+    }
+
+    fn unmount(&mut self, store: usize, lasts: Duration) {
+        self.trouble(lasts + SETTLE);
+        let (memory, away) = (self.places[store].memory.clone(), self.away.clone());
+        let lay = memory.unmount();
+        away.lock().expect("a set of numbers does not panic").insert(store);
+        tokio::spawn(async move {
+            sleep(lasts).await;
+            memory.mount(lay);
+            away.lock().expect("a set of numbers does not panic").remove(&store);
+        });
     }
 
     fn request(&mut self, id: u32, op: Op, calm: bool) {

@@ -26,7 +26,7 @@ pub use faults::{
 pub use gcs::{GcsConfig, GcsStore};
 pub use help::help;
 pub use late::LateDisk;
-pub use memory::{Fences, Lying, MemoryStore, MemoryTraits, Now};
+pub use memory::{Fences, Lying, MemoryStore, MemoryTraits, Now, Unmounted};
 pub use probe::{ProbeReport, Treatment, Treatments, probe};
 pub use s3::{S3Config, S3Store};
 pub use wire::{Resolve, ServiceConfigError, SystemResolver, Timeouts};

@@ -48,6 +48,9 @@ pub struct Lying {
     pub is_current: bool,
 }
 
+/// What lay on a store that is not mounted now.
+pub struct Unmounted(World);
+
 #[derive(Default)]
 struct World {
     buckets: BTreeMap<String, Bucket>,
@@ -110,6 +113,19 @@ impl MemoryStore {
     /// A store that keeps nothing over a restart: everything is gone, buckets too.
     pub fn empty(&self) {
         self.world().buckets.clear();
+    }
+
+    /// A disk that is not mounted: what lay there is out of sight, and whatever comes now goes into the bare place beneath.
+    pub fn unmount(&self) -> Unmounted {
+        let mut world = self.world();
+        let beneath = World { counter: world.counter, ..World::default() };
+        Unmounted(std::mem::replace(&mut *world, beneath))
+    }
+
+    /// Mounted again: all is as it lay there, and what came meanwhile is out of sight for good.
+    pub fn mount(&self, Unmounted(lay): Unmounted) {
+        let mut world = self.world();
+        *world = World { counter: world.counter, ..lay };
     }
 
     /// A store whose restart loses metadata: bytes and ETags stay, stamps and headers go.
