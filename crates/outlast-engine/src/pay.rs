@@ -301,6 +301,7 @@ impl Engine {
             return Ok(later("it is the entry now"));
         }
         if entry.is_none()
+            && !broken(Mutant::LeftoverNotKept)
             && let Err(error) = self.keep_leftover(seat, bucket, key, &found).await
         {
             return Ok(Paid::Later { why: error.to_string(), fault: Some(error.fault) });

@@ -84,6 +84,7 @@ mutants! {
     CopiedUnchecked: "protocol 6: catch-up copies bytes without checking them",
     EmptiedBelieved: "protocol 6: a store that has lost its marker with everything else is filled and asked as if it were itself",
     ForeignNotKept: "P6: somebody else's object is overwritten without being kept",
+    LeftoverNotKept: "P6: a copy with our stamp that no entry knows is removed without being kept",
     RecordsGoEarly: "protocol 4, 6: records on the stores go while they still say something",
     BucketMarksIgnored: "protocol 2.9: a native bucket is made or removed while a call of the other kind may still apply",
     LifeIgnored: "protocol 2.9: a write of a bucket's former life commits in its next",

@@ -68,6 +68,12 @@ pub const STAGED: &[Staged] = &[
         takes: deleted_while_not_mounted,
     },
     Staged {
+        mutant: Mutant::LeftoverNotKept,
+        what: "the one store that took a write denies it, so it is rolled back, and a scrub finds it there",
+        promise: "P6",
+        takes: a_denied_copy,
+    },
+    Staged {
         mutant: Mutant::GateSkipped,
         what: "a bucket's last key is deleted, the bucket is removed, and another key is written, all at once",
         promise: "P5",
@@ -146,9 +152,10 @@ fn power_fails() -> Vec<Plan> {
     Script::over(&THREE).puts(0, 0, 100).at(5_000, Act::Crash { keeps: Keeps::Nothing }).gets(20_000, 0).takes()
 }
 
+const MISSING: Trouble = Trouble::Answer { fault: Fault::NoKey, status: 404, code: Cow::Borrowed("NoSuchKey") };
+
 fn all_say_404() -> Vec<Plan> {
-    let missing = Trouble::Answer { fault: Fault::NoKey, status: 404, code: Cow::Borrowed("NoSuchKey") };
-    let setting = Setting::on(&[Class::Get, Class::Head], missing);
+    let setting = Setting::on(&[Class::Get, Class::Head], MISSING);
     Script::over(&THREE).puts(0, 0, 100).all_fail(10_000, 3_000, &setting).gets(11_000, 0).gets(60_000, 1).takes()
 }
 
@@ -189,6 +196,15 @@ fn deleted_while_not_mounted() -> Vec<Plan> {
     let script = Script::over(&THREE).puts(0, 0, 100).puts(1_000, 1, 100);
     let script = script.at(10_000, Act::Unmount { store: 2, lasts: Duration::from_secs(400) });
     script.asks(60_000, Op::Delete { key: 0 }).gets(350_000, 0).gets(420_000, 0).takes()
+}
+
+/// What is lost elsewhere brings the scrub.
+fn a_denied_copy() -> Vec<Plan> {
+    let refuses = Setting::on(&[Class::Commit], Trouble::DENIED).below("a");
+    let denies = Setting::on(&[Class::Head], MISSING).below("a");
+    let script = Script::over(&THREE).puts(0, 1, 100).fails(9_900, 0, 10_000, denies);
+    let script = script.fails(9_900, 1, 1_000, refuses.clone()).fails(9_900, 2, 1_000, refuses);
+    script.puts(10_000, 0, 100).at(30_000, Act::Lose { store: 1, key: 1 }).gets(40_000, 0).takes()
 }
 
 /// The removal has seen the delete's intent and waits for it; the PUT's intent comes after that look, and its answer before the
