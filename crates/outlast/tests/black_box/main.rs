@@ -15,5 +15,6 @@ mod endings;
 mod leaving;
 mod mistakes;
 mod refusing;
+mod settings;
 mod trial;
 mod two_disks;
