@@ -16,13 +16,14 @@ use tokio::time::Instant;
 
 /// Lines kept for the report; beyond it they are only counted.
 const LINES_MAX: usize = 1_000;
-/// Progress is told so often, between two objects.
+/// Progress is told so often, within large objects too.
 const TELL_EVERY: Duration = Duration::from_millis(200);
 
 /// How far it is.
 #[derive(Debug, Clone, Serialize)]
 pub struct Progress {
     pub store: String,
+    /// Looked at, whatever was found.
     pub objects: u64,
     pub bytes: u64,
     /// Objects and bytes that the ledger holds in this bucket.
@@ -54,6 +55,49 @@ pub struct VerifyReport {
     pub stores: BTreeMap<String, VerifiedStore>,
     /// The first differences in words.
     pub lines: Vec<String>,
+}
+
+/// Tells how far one store is.
+struct Telling<'a> {
+    to: &'a mpsc::Sender<Progress>,
+    told: Instant,
+    so_far: Progress,
+    /// Bytes of the objects that are done with.
+    whole: u64,
+}
+
+impl Telling<'_> {
+    fn new<'a>(to: &'a mpsc::Sender<Progress>, seat: &Seat, of: &VerifyReport) -> Telling<'a> {
+        let (store, of_objects, of_bytes) = (seat.name.to_string(), of.objects, of.bytes);
+        let so_far = Progress { store, objects: 0, bytes: 0, of_objects, of_bytes };
+        Telling { to, told: Instant::now(), so_far, whole: 0 }
+    }
+
+    /// More of the object that is being read.
+    fn piece(&mut self, len: usize) {
+        self.so_far.bytes += len as u64;
+        self.now_and_then();
+    }
+
+    /// Done with one object of the ledger, read or not.
+    fn object(&mut self, size: u64) {
+        self.whole += size;
+        self.so_far.objects += 1;
+        self.so_far.bytes = self.whole;
+        self.now_and_then();
+    }
+
+    fn now_and_then(&mut self) {
+        if self.told.elapsed() >= TELL_EVERY {
+            self.tell();
+        }
+    }
+
+    fn tell(&mut self) {
+        self.told = Instant::now();
+        // Nobody listening is no reason to stop.
+        self.to.try_send(self.so_far.clone()).ok();
+    }
 }
 
 impl VerifyReport {
@@ -96,27 +140,30 @@ impl Engine {
         progress: &mpsc::Sender<Progress>,
     ) -> Result<(), CompareError> {
         let mut comparison = Comparison::new(self, seat, bucket);
-        let mut told = Instant::now();
+        let mut telling = Telling::new(progress, seat, report);
         while let Some(beside) = comparison.next().await? {
             match beside {
                 Beside::Alike(key, entry, _) => {
                     found.objects += 1;
                     if deep {
-                        self.read_copy(seat, bucket, &key, entry.clone(), found, report).await?;
+                        self.read_copy(seat, bucket, &key, entry.clone(), (found, &mut telling), report).await?;
                     }
                     found.bytes += entry.size;
+                    telling.object(entry.size);
                 }
                 Beside::Missing(key, entry) => {
                     if self.still(seat, bucket, &key, &entry).await? {
                         found.missing += 1;
                         self.tell_difference(seat, bucket, key.as_str(), "missing", found, report).await?;
                     }
+                    telling.object(entry.size);
                 }
                 Beside::Differs(key, entry, why) => {
                     if self.still(seat, bucket, &key, &entry).await? {
                         found.differing += 1;
                         self.tell_difference(seat, bucket, key.as_str(), &why, found, report).await?;
                     }
+                    telling.object(entry.size);
                 }
                 Beside::Extra(key, size) => {
                     if !self.has_object(bucket, &key).await? {
@@ -126,19 +173,8 @@ impl Engine {
                     }
                 }
             }
-            if told.elapsed() >= TELL_EVERY {
-                told = Instant::now();
-                let so_far = Progress {
-                    store: seat.name.to_string(),
-                    objects: found.objects,
-                    bytes: found.bytes,
-                    of_objects: report.objects,
-                    of_bytes: report.bytes,
-                };
-                // Nobody listening is no reason to stop.
-                progress.try_send(so_far).ok();
-            }
         }
+        telling.tell();
         Ok(())
     }
 
@@ -204,14 +240,14 @@ impl Engine {
         bucket: &BucketName,
         key: &Key,
         mut entry: Entry,
-        found: &mut VerifiedStore,
+        (found, telling): (&mut VerifiedStore, &mut Telling<'_>),
         report: &mut VerifyReport,
     ) -> Result<(), CompareError> {
         entry.holders.retain(|store, _| store == &seat.name);
         let size = entry.size;
         let digests = self.ledger.digests(bucket, key, entry.write).await?.map(Arc::new);
         let reading = Reading::new(self, bucket, key, Arc::new(entry.clone()), digests, false, (0, size));
-        match reading.judge(|_| {}).await? {
+        match reading.judge(|piece| telling.piece(piece.len())).await? {
             Ok(()) => found.read += 1,
             Err(why) if self.still(seat, bucket, key, &entry).await? => {
                 found.bad += 1;
