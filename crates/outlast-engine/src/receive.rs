@@ -10,7 +10,6 @@ use futures_util::StreamExt;
 use outlast_rules::{BlockMap, Checksum, ChecksumKind};
 use outlast_store::Shared;
 use std::collections::BTreeSet;
-use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -136,10 +135,10 @@ async fn to_file(
     }
     let file = spool.unsynced(len).map_err(full)?;
     let (sender, mut chunks) = tokio::sync::mpsc::channel::<Bytes>(CHUNKS_QUEUED);
-    let target = file.clone();
+    let (target, into) = (file.clone(), spool.clone());
     let writer = tokio::task::spawn_blocking(move || -> std::io::Result<BodyDigester> {
         while let Some(chunk) = chunks.blocking_recv() {
-            (&target.file).write_all(&chunk)?;
+            into.write(&target, &chunk)?;
             digester.update(&chunk);
         }
         Ok(digester)

@@ -8,7 +8,7 @@ use outlast_rules::WriteId;
 use seam::{Open, Seam, Step};
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -138,12 +138,17 @@ impl Spool {
         let room = Some((self.used.clone(), len));
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let path = self.dir.join("unsynced").join(number.to_string());
-        if let Err(error) = self.seam.step(Step::Create) {
+        let create = || OpenOptions::new().read(true).write(true).create_new(true).open(&path);
+        let file = self.seam.step(Step::Create).and_then(|()| create()).inspect_err(|_| {
             self.used.fetch_sub(len, Ordering::Relaxed);
-            return Err(error);
-        }
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
+        })?;
         Ok(Arc::new(HeldFile { file, path, keep: AtomicBool::new(false), room }))
+    }
+
+    /// More of a body that is coming in. Blocks.
+    pub fn write(&self, to: &HeldFile, chunk: &[u8]) -> io::Result<()> {
+        self.seam.step(Step::Write)?;
+        (&to.file).write_all(chunk)
     }
 
     /// Makes the body durable under this name. Blocks on fsync: call it from a blocking thread.
@@ -224,11 +229,11 @@ pub fn part_name(upload: &str, number: u32, etag: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    mod full;
     mod power;
 
     use super::*;
     use bytes::Bytes;
-    use std::io::Write;
 
     #[test]
     fn keeps_what_it_is_told_and_forgets_the_rest() {
