@@ -270,7 +270,7 @@ impl Phase {
                 }));
             }
         }
-        self.engine.commit_first(batch).await?;
+        self.engine.commit_heard(batch).await?;
         Ok(marks)
     }
 

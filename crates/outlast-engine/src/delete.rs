@@ -132,7 +132,7 @@ impl Engine {
         began.extend(bill.change);
         let deletes: Vec<Deleted> = intents.iter().map(deleted).collect();
         began.push(self.tomb_kept(bucket, record, &deletes));
-        self.commit_first(began).await?;
+        self.commit_heard(began).await?;
         if !broken(Mutant::DeleteWithoutRecord) {
             self.write_tomb(bucket, record, deletes).await?;
         }
@@ -140,7 +140,7 @@ impl Engine {
         for (intent, (_, state)) in intents.iter().zip(dying) {
             batch.extend(self.tombstone_changes(intent, state));
         }
-        self.ledger.commit(batch).await?;
+        self.commit_heard(batch).await?;
         for over in bill.over {
             if over {
                 count(&self.counters.deletes_over_budget);

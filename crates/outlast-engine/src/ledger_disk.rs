@@ -4,7 +4,7 @@ use outlast_ledger::LedgerError;
 use outlast_rules::Moment;
 use std::sync::Mutex;
 
-/// What the first commit of the last write came to.
+/// What the last commit that a client waited for came to.
 #[derive(Debug, Default)]
 pub(crate) struct LedgerDisk(Mutex<Option<(Moment, String)>>);
 

@@ -5,7 +5,7 @@ use crate::engine::Engine;
 use crate::identity::help_of;
 use crate::seats::Seat;
 use outlast_ledger::{Change, DebtTotals, LedgerError};
-use outlast_rules::{Grades, OpClass, Reason, Standing};
+use outlast_rules::{Grades, Moment, OpClass, Reason, Standing};
 use outlast_store::{Fault, help};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -35,7 +35,7 @@ impl Engine {
             }
             stores.push(store);
         }
-        if let Some((since, why)) = self.ledger_disk.trouble() {
+        if let Some((since, why)) = self.ledger_trouble() {
             ledger = format!("NO WRITES for {} s: {why}", self.now().since_ms(since) / 1_000);
         }
         let undecided = self.ledger.intents(UNDECIDED_SHOWN_MAX).await.map_or(0, |intents| intents.len() as u64);
@@ -99,19 +99,27 @@ impl Engine {
         Ok(())
     }
 
-    /// The first commit of a client's write: what it says of the ledger's disk is remembered.
-    pub(crate) async fn commit_first(&self, batch: Vec<Change>) -> Result<(), LedgerError> {
+    /// A commit that a client waits for: what it says of the ledger's disk is remembered.
+    pub(crate) async fn commit_heard(&self, batch: Vec<Change>) -> Result<(), LedgerError> {
         let done = self.ledger.commit(batch).await;
         self.ledger_disk.heard(&done, self.now());
         done
     }
 
+    /// A worker may have been the first to hear that nothing is acknowledged any more, and no client has asked since.
+    fn ledger_trouble(&self) -> Option<(Moment, String)> {
+        if let Some(why) = self.ledger.latched() {
+            self.ledger_disk.heard(&Err(LedgerError::MustReopen { why }), self.now());
+        }
+        self.ledger_disk.trouble()
+    }
+
     /// Whoever is not asked for writes any more would never hear that there is room again: then it tries for itself.
     pub(crate) async fn ledger_takes_writes(&self) -> Result<(), LedgerError> {
-        if self.ledger_disk.trouble().is_none() {
+        if self.ledger_trouble().is_none() {
             return Ok(());
         }
-        self.commit_first(vec![Change::SetFact { name: TRIAL.to_owned(), value: self.now().0.to_string() }]).await
+        self.commit_heard(vec![Change::SetFact { name: TRIAL.to_owned(), value: self.now().0.to_string() }]).await
     }
 
     fn store_status(&self, seat: &Arc<Seat>, owed: DebtTotals, marks: u64, our_network: bool) -> StoreStatus {

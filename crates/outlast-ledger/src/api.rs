@@ -509,6 +509,9 @@ pub trait Ledger: Send + Sync + 'static {
         bytes_max: usize,
     ) -> Result<(RowLines, Option<RowPlace>), LedgerError>;
 
+    /// Why nothing is acknowledged any more until it is reopened, whoever's write it was; None: nobody has heard of it.
+    fn latched(&self) -> Option<String>;
+
     /// Ends the writer after what is queued; later calls answer Closed.
     async fn close(&self);
 }

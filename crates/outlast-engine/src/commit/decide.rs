@@ -65,7 +65,7 @@ impl Phase {
         }
         let old_spool = self.before.spooled.clone();
         batch.extend(old_spool.iter().map(|write| Change::SpoolReleases { write: *write }));
-        self.engine.ledger.commit(batch).await?;
+        self.engine.commit_heard(batch).await?;
         for write in old_spool {
             self.engine.spool.release(&body_name(write));
         }

@@ -115,7 +115,7 @@ impl Engine {
     ) -> Result<Written, UploadError> {
         let completing = UploadState::Completing { parts: parts.iter().map(|part| part.number).collect() };
         let record = Upload { state: completing, ..upload.clone() };
-        self.ledger.commit(vec![Change::PutUpload(Box::new(record))]).await.map_err(WriteError::from)?;
+        self.commit_heard(vec![Change::PutUpload(Box::new(record))]).await.map_err(WriteError::from)?;
         let draft = self.draft_of(&upload, &parts, shown).await;
         let (etag, checksums) = (draft.etag.clone(), draft.checksums.clone());
         match self.clone().commit_in_lane(draft).await {

@@ -70,7 +70,7 @@ impl Engine {
             self.give_up_upload(upload).await?;
             return Err(error.into());
         }
-        self.ledger.commit(vec![Change::PutUpload(Box::new(upload.clone()))]).await.map_err(WriteError::from)?;
+        self.commit_heard(vec![Change::PutUpload(Box::new(upload.clone()))]).await.map_err(WriteError::from)?;
         Ok(upload)
     }
 

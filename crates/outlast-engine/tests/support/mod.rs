@@ -10,6 +10,7 @@ use outlast_ledger::{Durability, Embedded, Ledger, Mode};
 use outlast_rules::{BucketName, Conditions, Head, Key, Moment, Placement, StoreName, Undelete};
 use outlast_store::{MemoryStore, MemoryTraits, Store};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 pub struct World {
@@ -54,6 +55,17 @@ impl World {
         change: impl FnOnce(&mut EngineSettings),
         wrap: impl Fn(Arc<MemoryStore>) -> Arc<dyn Store>,
     ) -> World {
+        let open = |dir: &Path| Embedded::open_with(dir, Mode::Inline, Durability::Process).unwrap();
+        World::over(open, kinds, change, wrap).await
+    }
+
+    /// On a ledger that is opened so.
+    pub async fn over(
+        open: impl FnOnce(&Path) -> Embedded,
+        kinds: &[MemoryTraits],
+        change: impl FnOnce(&mut EngineSettings),
+        wrap: impl Fn(Arc<MemoryStore>) -> Arc<dyn Store>,
+    ) -> World {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(TokioClock::new(START));
         let now = clock.clone();
@@ -85,21 +97,22 @@ impl World {
             seed: Some(7),
         };
         change(&mut settings);
-        let ledger = Arc::new(Embedded::open_with(dir.path(), Mode::Inline, Durability::Process).unwrap());
-        let setups = stores
-            .iter()
-            .map(|store| {
-                let setup = StoreSetup {
-                    store: wrap(store.clone()),
-                    names: NativeNames::default(),
-                    settle_ms: 15 * 60 * 1000,
-                    read_cost: 0.0,
-                };
-                (store.name().clone(), setup)
-            })
-            .collect();
+        let ledger = Arc::new(open(dir.path()));
+        let setups = setups(&stores, wrap);
         let engine = Engine::open(settings.clone(), clock, ledger.clone(), setups).await.unwrap();
         engine.create_bucket(bucket()).await.unwrap();
+        World { engine, ledger, stores, dir, settings }
+    }
+
+    /// The next process on the same stores and spool, over what there is of the ledger, which is opened when the last one has let go of it.
+    pub async fn reopened(self, open: impl FnOnce() -> Embedded, now: Moment) -> World {
+        let World { engine, ledger: old, stores, dir, settings } = self;
+        engine.stop().await;
+        drop((engine, old));
+        let ledger = Arc::new(open());
+        let setups = setups(&stores, |store| store);
+        let clock = Arc::new(TokioClock::new(now));
+        let engine = Engine::open(settings.clone(), clock, ledger.clone(), setups).await.unwrap();
         World { engine, ledger, stores, dir, settings }
     }
 
@@ -162,6 +175,19 @@ impl World {
         }
         panic!("still owed after 1,000 s: {:#?}", self.engine.status().await);
     }
+}
+
+fn setups(
+    stores: &[Arc<MemoryStore>],
+    wrap: impl Fn(Arc<MemoryStore>) -> Arc<dyn Store>,
+) -> BTreeMap<StoreName, StoreSetup> {
+    let setup = |store: &Arc<MemoryStore>| StoreSetup {
+        store: wrap(store.clone()),
+        names: NativeNames::default(),
+        settle_ms: 15 * 60 * 1000,
+        read_cost: 0.0,
+    };
+    stores.iter().map(|store| (store.name().clone(), setup(store))).collect()
 }
 
 pub fn client_body(body: &[u8]) -> ClientBody {

@@ -19,7 +19,7 @@ use outlast_rules::{
 };
 use rusqlite::Connection;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Semaphore;
 
@@ -39,6 +39,7 @@ pub enum Mode {
 pub struct Embedded {
     hands: Hands,
     seqs: SeqGiver,
+    latched: OnceLock<String>,
 }
 
 enum Hands {
@@ -68,24 +69,29 @@ impl Embedded {
         let writer = Writer::start(core)
             .map_err(|error| LedgerError::MustReopen { why: format!("no thread for the writer: {error}") })?;
         let readers = Arc::new(Readers::of(dir.to_owned()));
-        Ok(Embedded { hands: Hands::Threads { writer, readers, pages: Semaphore::new(PAGES_AT_ONCE) }, seqs })
+        let hands = Hands::Threads { writer, readers, pages: Semaphore::new(PAGES_AT_ONCE) };
+        Ok(Embedded { hands, seqs, latched: OnceLock::new() })
     }
 
     /// Everything on the calling thread, over a core on whatever file layer.
     pub fn inline(core: Core) -> Embedded {
         let seqs = SeqGiver::after(core.seq_reserved());
-        Embedded { hands: Hands::Inline(Mutex::new(Some(core))), seqs }
+        Embedded { hands: Hands::Inline(Mutex::new(Some(core))), seqs, latched: OnceLock::new() }
     }
 
     async fn write(&self, work: Work) -> Result<(), LedgerError> {
-        match &self.hands {
+        let done = match &self.hands {
             Hands::Threads { writer, .. } => writer.ask(work).await,
             Hands::Inline(core) => {
                 let mut core = held(core);
                 let core = core.as_mut().ok_or(LedgerError::Closed)?;
                 core.commit_group(&[work]).pop().expect("one answer for each asker")
             }
+        };
+        if let Err(LedgerError::MustReopen { why }) = &done {
+            self.latched.get_or_init(|| why.clone());
         }
+        done
     }
 
     /// A read of a few rows: microseconds, on the calling thread.
@@ -329,6 +335,10 @@ impl Ledger for Embedded {
     ) -> Result<(RowLines, Option<RowPlace>), LedgerError> {
         let after = after.cloned();
         self.page(move |conn| unshipped::rows_after(conn, after.as_ref(), bytes_max)).await
+    }
+
+    fn latched(&self) -> Option<String> {
+        self.latched.get().cloned()
     }
 
     async fn close(&self) {
