@@ -1,5 +1,5 @@
 //! The ledger's disk fails an fsync in the middle of a PUT: nothing is acknowledged from then on, everybody is told why, and what
-//! was acknowledged is there after the next start.
+//! was acknowledged is there after the next start. One that is only full refuses, and keeps nothing of what it refused.
 
 #[allow(dead_code, reason = "the ledger's own tests use the rest of it")]
 #[path = "../../outlast-ledger/tests/power/disk.rs"]
@@ -9,11 +9,12 @@ mod support;
 mod vfs;
 
 use disk::{Disk, Platter, Trouble};
-use outlast_engine::{LedgerError, ReadError, WriteError};
+use outlast_engine::{CreateUploadAsk, LedgerError, PutPartAsk, ReadError, UploadError, WriteError};
 use outlast_ledger::{Change, Core, Durability, Embedded, Ledger};
+use outlast_rules::Head;
 use outlast_store::MemoryTraits;
 use std::time::Duration;
-use support::{START, World, bucket, key};
+use support::{START, World, bucket, client_body, key};
 use vfs::Mounted;
 
 fn open(mounted: &Mounted) -> Embedded {
@@ -124,4 +125,35 @@ async fn one_that_a_worker_has_met_is_told_too() {
     tokio::time::advance(Duration::from_secs(7)).await;
     assert!(world.engine.status().await.ledger.starts_with("NO WRITES for 7 s: "), "since it was first told");
     assert!(world.ledger.entry(&bucket(), &key("before")).await.unwrap().is_some());
+}
+
+/// The spool lies on the ledger's disk: bodies of parts that were refused for want of room would take what is left of it.
+#[tokio::test(start_paused = true)]
+async fn a_part_that_a_full_ledger_refuses_is_not_spooled() {
+    let mounted = Mounted::new(Disk::default());
+    let world = world(&mounted).await;
+    let at = (bucket(), key("film"));
+    let (bucket, key) = at.clone();
+    let create = CreateUploadAsk { bucket, key, head: Head::default(), checksum: None, composite: None };
+    let upload = world.engine.create_upload(create).await.unwrap();
+    let part = async |body: &[u8]| {
+        let ((bucket, key), upload) = (at.clone(), upload.clone());
+        world.engine.put_part(PutPartAsk { bucket, key, upload, number: 1, body: client_body(body) }).await
+    };
+    let spooled = async || world.engine.status().await.spool.bytes;
+    let full = || {
+        let mut disk = mounted.disk.lock().unwrap();
+        disk.trouble = Some(Trouble::Full(disk.writes + 1));
+    };
+    full();
+    let refused = part(b"a part").await;
+    assert!(matches!(refused, Err(UploadError::Write(WriteError::Ledger(LedgerError::Full { .. })))), "{refused:?}");
+    assert_eq!(spooled().await, 0);
+    part(b"a part").await.unwrap();
+    assert_eq!(spooled().await, 6, "with two stores, parts are spooled");
+    // The same bytes again: those that were acknowledged stay.
+    full();
+    let refused = part(b"a part").await;
+    assert!(matches!(refused, Err(UploadError::Write(WriteError::Ledger(LedgerError::Full { .. })))), "{refused:?}");
+    assert_eq!(spooled().await, 6);
 }

@@ -11,7 +11,7 @@ use crate::receive::{Received, receive};
 use crate::seats::Seat;
 use crate::spool::part_name;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use outlast_ledger::{Change, Part, Upload, UploadState};
+use outlast_ledger::{Change, LedgerError, Part, Upload, UploadState};
 use outlast_rules::{ChecksumKind, Entry, Key, Mutant, OpClass, Refusal, Standing, StoreName, broken, judge_read};
 use outlast_store::{Applied, At};
 use std::collections::{BTreeMap, BTreeSet};
@@ -136,10 +136,11 @@ impl Engine {
                 self.all_parts(&upload.id).await?.into_iter().filter(|p| p.number != number).collect();
             whole = self.holds_all(&upload, &others, &part);
         }
+        // An earlier attempt with the same bytes was acknowledged: the spool is its place.
+        let spooled_before = before.iter().any(|before| before.spooled && before.etag == part.etag);
         let spool = placement.spool_counts && part.spooled && others.iter().all(|other| other.spooled);
         if whole.is_empty() || whole.len() + usize::from(spool) < placement.min_copies {
-            // An earlier attempt with the same bytes was acknowledged: the spool is its place.
-            if !before.iter().any(|before| before.spooled && before.etag == part.etag) {
+            if !spooled_before {
                 self.spool.release(&part_name(&part.upload, number, &part.etag));
             }
             let words = format!(
@@ -149,8 +150,13 @@ impl Engine {
             );
             return Err(WriteError::NoQuorum(words).into());
         }
-        part.spooled |= before.iter().any(|before| before.spooled && before.etag == part.etag);
-        self.ledger.commit(vec![Change::PutPart(Box::new(part.clone()))]).await.map_err(WriteError::from)?;
+        part.spooled |= spooled_before;
+        let kept = self.commit_heard(vec![Change::PutPart(Box::new(part.clone()))]).await;
+        if matches!(kept, Err(LedgerError::Full { .. })) && !spooled_before {
+            // Certainly not kept, and on a disk that is full its body is the last that may stay.
+            self.spool.release(&part_name(&part.upload, number, &part.etag));
+        }
+        kept.map_err(WriteError::from)?;
         for replaced in before.iter().filter(|before| before.etag != part.etag) {
             self.spool.release(&part_name(&part.upload, number, &replaced.etag));
         }
