@@ -12,6 +12,7 @@ mod drills;
 mod ejecting;
 mod encrypted;
 mod endings;
+mod full_disk;
 mod leaving;
 mod mistakes;
 mod refusing;
