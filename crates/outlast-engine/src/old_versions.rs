@@ -105,7 +105,8 @@ impl Engine {
         let Some(stamp) = found.dress.stamp.filter(|stamp| stamp.is_bound_to(name)) else { return Ok(false) };
         let rolled_back = self.ledger.rolled_back(bucket, key).await?;
         let is_safe = self.is_entry_safe(bucket, &state);
-        if !is_left_for_good(&stamp, Told { state: &state, trash: &trash, rolled_back: &rolled_back, is_safe }) {
+        let (trash, rolled_back, epoch) = (&trash[..], &rolled_back[..], self.epoch);
+        if !is_left_for_good(&stamp, Told { state: &state, trash, rolled_back, is_safe, epoch }) {
             return Ok(false);
         }
         match seat.watched(OpClass::Delete, seat.store.delete(&at, id, None)).await {

@@ -1,6 +1,6 @@
 //! Native versions that late calls, catch-up and overwrites left below the current one: which of them may go (protocol.md 6).
 
-use crate::{KeyState, Seq, Stamp, Trashed, WriteId};
+use crate::{Epoch, KeyState, Seq, Stamp, Trashed, WriteId};
 
 /// What the ledger says of a key whose old versions are looked at.
 #[derive(Debug, Clone, Copy)]
@@ -12,6 +12,8 @@ pub struct Told<'a> {
     pub rolled_back: &'a [(WriteId, Seq)],
     /// The entry stands on `min_copies` safe places.
     pub is_safe: bool,
+    /// Of this ledger. One that was made anew by a rebuild does not know what an earlier one kept for whom.
+    pub epoch: Epoch,
 }
 
 /// May a noncurrent version with this stamp, bound to this very key, be deleted by its id? Judged by the ledger alone: what the
@@ -27,7 +29,7 @@ pub fn is_left_for_good(stamp: &Stamp, told: Told<'_>) -> bool {
         || told.trash.iter().any(|row| row.entry.write == stamp.write);
     let is_outdone =
         stamp.seq.is_some_and(|seq| seq < entry.seq) || told.rolled_back.iter().any(|(write, _)| *write == stamp.write);
-    told.is_safe && !is_named && is_outdone
+    told.is_safe && stamp.epoch == told.epoch && !is_named && is_outdone
 }
 
 #[cfg(test)]
@@ -109,11 +111,13 @@ mod tests {
             let trash = if bit(2) { vec![trashed(3)] } else { vec![trashed(2)] };
             let rolled_back = if bit(3) { vec![(WriteId(3), Seq(3))] } else { vec![(WriteId(4), Seq(4))] };
             let seq = bit(4).then_some(3);
-            let told = Told { state: &state, trash: &trash, rolled_back: &rolled_back, is_safe: bit(5) };
+            let (is_safe, epoch) = (bit(5), Epoch(1));
+            let told = Told { state: &state, trash: &trash, rolled_back: &rolled_back, is_safe, epoch };
             let goes = bit(5) && !bit(0) && !bit(1) && !bit(2) && (bit(3) || bit(4));
             assert_eq!(is_left_for_good(&stamp(3, seq), told), goes, "{bits:06b}");
             assert!(!is_left_for_good(&stamp(5, Some(5)), told), "the entry's own");
             assert!(!is_left_for_good(&stamp(7, Some(7)), told), "newer than the entry, and nobody rolled it back");
+            assert!(!is_left_for_good(&stamp(3, seq), Told { epoch: Epoch(2), ..told }), "of a ledger that was lost");
             let nothing = KeyState::default();
             assert!(!is_left_for_good(&stamp(3, seq), Told { state: &nothing, ..told }), "no entry");
         }
