@@ -211,7 +211,7 @@ pub(crate) fn offered(entry: &Entry) -> &'static str {
     if entry.predecessors.is_empty() {
         return "";
     }
-    "; it was committed below min_copies and older writes of it are kept: outlast undelete with --prefix and --since brings one back"
+    "; it was committed below min_copies and older writes of it are kept: outlast undelete with --prefix and --since may bring one back"
 }
 
 #[derive(Debug, Clone, thiserror::Error)]

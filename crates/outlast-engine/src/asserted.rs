@@ -1,7 +1,7 @@
-//! Promises that the code itself asserts, at the last moment before they would be broken (docs/PROMISES.md): a process that dies there
-//! has acknowledged and destroyed nothing, and the next one resolves what was begun.
+//! Promises that the code itself asserts, at the last moment before they would be broken (docs/PROMISES.md): a task that ends there has
+//! acknowledged and destroyed nothing, and what it had begun is resolved later.
 
-use outlast_rules::{KeyState, Moment, Trashed};
+use outlast_rules::KeyState;
 
 /// P1: `holders` stores with a safe copy, and the spool if it counts, are enough to say 200, and one of them is a store.
 ///
@@ -23,26 +23,10 @@ pub(crate) fn record(stand: usize, stands_in: bool, min_copies: usize) {
     );
 }
 
-/// P3: a body ends where it was said to end.
-///
-/// # Panics
-/// More or fewer bytes have left.
-pub(crate) fn whole_body(at: u64, end: u64) {
-    assert!(at == end, "P3: a body of {end} bytes ended at {at}");
-}
-
 /// P6: a key is removed from a store only where the ledger knows no object under it.
 ///
 /// # Panics
 /// It does.
 pub(crate) fn may_be_removed(state: &KeyState) {
     assert!(state.object().is_none(), "P6: nothing is removed while its entry is an object");
-}
-
-/// P6: what lies in the trash is let go only after its window.
-///
-/// # Panics
-/// Its window is not over, or only somebody who releases it may end it.
-pub(crate) fn is_over(trashed: &Trashed, now: Moment) {
-    assert!(trashed.until.is_some_and(|until| until <= now), "P6: the trash keeps what is not over");
 }

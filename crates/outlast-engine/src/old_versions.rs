@@ -3,68 +3,83 @@
 
 use crate::engine::Engine;
 use crate::identity::fact;
+use crate::lanes::LANE_WAIT;
 use crate::seats::Seat;
 use crate::side_by_side::CompareError;
-use outlast_ledger::Change;
+use outlast_ledger::{Change, LedgerError};
 use outlast_rules::{
-    BucketName, Key, KeyState, OpClass, RESERVED_PREFIX, StoreName, Told, is_left_for_good, name_hash,
+    BucketName, Key, KeyState, Moment, OpClass, RESERVED_PREFIX, Stamp, StoreName, Told, Trashed, is_left_for_good,
+    name_hash,
 };
 use outlast_store::{Fault, ListedVersion};
 use std::sync::Arc;
 
 /// A read that began before the overwrite may still be at the old version.
 const STANDS_MS: u64 = 24 * 3_600_000;
-/// HEADs of one pass: they cost money, and versions that are not ours are asked for each time. The next pass goes on from there.
-const LOOKS_MAX: usize = 10_000;
+/// HEADs of one pass that lead to nothing: they cost money, and versions that are not ours are asked for each time. The next pass
+/// goes on from there.
+const IDLE_LOOKS_MAX: usize = 10_000;
 
 /// Where the last pass ended before its end; it goes with the bucket.
 pub(crate) fn versions_fact(store: &StoreName, bucket: &BucketName) -> String {
     fact(store, &format!("versions.{bucket}"))
 }
 
+/// One pass on its way.
+struct Sweep<'a> {
+    seat: &'a Arc<Seat>,
+    bucket: &'a BucketName,
+    removed: u64,
+    idle_looks: usize,
+    /// The version before in the listing: of one key the newest comes first, so this one took the next one's place.
+    newer: Option<ListedVersion>,
+}
+
 impl Engine {
-    /// One pass over one store's noncurrent versions. How many were deleted.
+    /// One pass over one store's noncurrent versions. How many were deleted. What one version's call says against it ends nothing:
+    /// it may be held by law, or be somebody else's.
     pub(crate) async fn sweep_versions(
         self: &Arc<Self>,
         seat: &Arc<Seat>,
         bucket: &BucketName,
     ) -> Result<u64, CompareError> {
         let native = seat.names.native(bucket);
-        if !seat.grades(&native).put.pinned {
+        let grades = seat.grades(&native);
+        if !grades.put.pinned || !grades.delete.pinned {
             return Ok(0);
         }
         let name = versions_fact(&seat.name, bucket);
         let mut after = self.ledger.fact(&name).await?;
-        let (mut removed, mut looks) = (0, 0);
-        loop {
-            let page = seat.store.list_versions(&native, "", after.as_deref());
-            let page = match seat.watched(OpClass::List, page).await {
-                Err(error) if error.fault == Fault::Unsupported => return Ok(0),
-                page => page?,
+        let mut sweep = Sweep { seat, bucket, removed: 0, idle_looks: 0, newer: None };
+        let mut is_resumed = after.is_some();
+        let rest = loop {
+            let page = seat.watched(OpClass::List, seat.store.list_versions(&native, "", after.as_deref())).await;
+            let page = match page {
+                Ok(page) => page,
+                Err(error) if error.fault == Fault::Unsupported => break None,
+                // A marker of an earlier pass may name what is gone.
+                Err(error) if is_resumed && !error.fault.is_of_the_store() => break None,
+                Err(error) => return Err(error.into()),
             };
+            is_resumed = false;
             for version in page.versions {
                 if self.is_frozen() || self.stopping.is_cancelled() {
-                    return Ok(removed);
+                    return Ok(sweep.removed);
                 }
-                if version.is_current || version.version.is_none() || version.key.starts_with(RESERVED_PREFIX) {
-                    continue;
-                }
-                let Ok(key) = Key::parse(&version.key) else { continue };
-                removed += u64::from(self.sweep_version(seat, bucket, &key, &version, &mut looks).await?);
+                self.sweep_version(&mut sweep, &version).await?;
+                sweep.newer = Some(version);
             }
-            let is_enough = looks >= LOOKS_MAX;
             match page.next {
-                Some(next) if is_enough => {
-                    self.ledger.commit(vec![Change::SetFact { name, value: next }]).await?;
-                    break;
-                }
-                Some(next) => after = Some(next),
-                None => {
-                    self.ledger.commit(vec![Change::DropFact { name }]).await?;
-                    break;
-                }
+                Some(next) if sweep.idle_looks < IDLE_LOOKS_MAX => after = Some(next),
+                rest => break rest,
             }
-        }
+        };
+        let change = match rest {
+            Some(value) => Change::SetFact { name, value },
+            None => Change::DropFact { name },
+        };
+        self.ledger.commit(vec![change]).await?;
+        let removed = sweep.removed;
         if removed > 0 {
             let text = format!("{}: {removed} old native versions in {bucket} that nothing named: removed", seat.name);
             self.note("old-versions", text).await;
@@ -72,56 +87,74 @@ impl Engine {
         Ok(removed)
     }
 
-    /// With the key's lane in hand: nothing begins or ends meanwhile.
+    /// The store is asked before the key's lane is taken: no client waits for its answer.
     async fn sweep_version(
         self: &Arc<Self>,
-        seat: &Arc<Seat>,
-        bucket: &BucketName,
-        key: &Key,
+        sweep: &mut Sweep<'_>,
         version: &ListedVersion,
-        looks: &mut usize,
-    ) -> Result<bool, CompareError> {
-        let id = version.version.as_deref();
-        let _lane = self.lanes.lock(bucket, key).await;
-        let state = self.ledger.key_state(bucket, key).await?;
-        if !self.may_have_left(&state, &seat.name, id) {
-            return Ok(false);
+    ) -> Result<(), CompareError> {
+        let (seat, bucket, id) = (sweep.seat, sweep.bucket, version.version.as_deref());
+        let Ok(key) = Key::parse(&version.key) else { return Ok(()) };
+        if version.is_current || id.is_none() || version.key.starts_with(RESERVED_PREFIX) {
+            return Ok(());
         }
-        let trash = self.ledger.trash_of(bucket, key).await?;
-        let is_shelved = |row: &outlast_rules::Trashed| {
-            row.shelves.get(&seat.name).is_some_and(|shelf| shelf.pin.version.as_deref() == id)
+        let newer = sweep.newer.as_ref().filter(|newer| newer.key == version.key).map(|newer| newer.modified);
+        let state = self.ledger.key_state(bucket, &key).await?;
+        let trash = self.ledger.trash_of(bucket, &key).await?;
+        if !self.may_have_left(&state, &trash, &seat.name, id, newer) {
+            return Ok(());
+        }
+        sweep.idle_looks += 1;
+        let stamp = match seat.look_at(bucket, &key, id).await {
+            Ok(found) => found.dress.stamp.filter(|stamp| stamp.is_bound_to(name_hash(bucket, &key))),
+            Err(error) if error.fault.is_of_the_store() => return Err(error.into()),
+            Err(error) => {
+                tracing::debug!("{error}: that version stays");
+                None
+            }
         };
-        if trash.iter().any(is_shelved) {
-            return Ok(false);
+        let Some(stamp) = stamp else { return Ok(()) };
+        // What nothing names now nothing names later: a write that comes back is a new one.
+        if !self.is_outdone(bucket, &key, &stamp).await? || self.is_frozen() {
+            return Ok(());
         }
-        *looks += 1;
-        let at = seat.at(bucket, key);
-        let found = match seat.watched(OpClass::Read, seat.store.head(&at, id)).await {
-            Ok(found) => found,
-            Err(error) if error.fault == Fault::NoKey => return Ok(false),
-            Err(error) => return Err(error.into()),
-        };
-        let name = name_hash(bucket, key);
-        let Some(stamp) = found.dress.stamp.filter(|stamp| stamp.is_bound_to(name)) else { return Ok(false) };
-        let rolled_back = self.ledger.rolled_back(bucket, key).await?;
-        let is_safe = self.is_entry_safe(bucket, &state);
-        let (trash, rolled_back, epoch) = (&trash[..], &rolled_back[..], self.epoch);
-        if !is_left_for_good(&stamp, Told { state: &state, trash, rolled_back, is_safe, epoch }) {
-            return Ok(false);
+        match seat.watched(OpClass::Delete, seat.store.delete(&seat.at(bucket, &key), id, None)).await {
+            Ok(()) => {
+                sweep.removed += 1;
+                sweep.idle_looks -= 1;
+            }
+            Err(error) if error.fault.is_of_the_store() => return Err(error.into()),
+            Err(error) => tracing::debug!("{error}: that version stays"),
         }
-        match seat.watched(OpClass::Delete, seat.store.delete(&at, id, None)).await {
-            Ok(()) => Ok(true),
-            Err(error) if error.fault == Fault::NoKey => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        Ok(())
     }
 
-    /// What the ledger alone can say without asking the store: the entry has stood for a while, nothing is owed or on its way there,
-    /// and this is no version that it reads.
-    fn may_have_left(&self, state: &KeyState, store: &StoreName, id: Option<&str>) -> bool {
+    /// Judged with the key's lane in hand: nothing begins or ends meanwhile.
+    async fn is_outdone(&self, bucket: &BucketName, key: &Key, stamp: &Stamp) -> Result<bool, LedgerError> {
+        let Some(_lane) = self.lanes.lock_within(LANE_WAIT, bucket, key).await else { return Ok(false) };
+        let state = self.ledger.key_state(bucket, key).await?;
+        let trash = self.ledger.trash_of(bucket, key).await?;
+        let rolled_back = self.ledger.rolled_back(bucket, key).await?;
+        let (is_safe, epoch) = (self.is_entry_safe(bucket, &state), self.epoch);
+        Ok(is_left_for_good(stamp, Told { state: &state, trash: &trash, rolled_back: &rolled_back, is_safe, epoch }))
+    }
+
+    /// What can be said without asking the store: it has been below another one for a while, nothing is owed or on its way there,
+    /// and neither the entry nor the trash reads it. `newer`: when the one above was written, where the listing shows one; above a
+    /// key that is hidden it shows none, and the entry says since when.
+    fn may_have_left(
+        &self,
+        state: &KeyState,
+        trash: &[Trashed],
+        store: &StoreName,
+        id: Option<&str>,
+        newer: Option<Option<Moment>>,
+    ) -> bool {
         let Some(entry) = &state.entry else { return false };
+        let Some(since) = newer.unwrap_or(Some(entry.modified)) else { return false };
         let is_read = entry.holders.get(store).is_some_and(|pin| pin.version.as_deref() == id);
         let is_busy = state.marks_on(store).next().is_some() || state.debts.iter().any(|debt| &debt.store == store);
-        entry.modified.plus_ms(STANDS_MS) < self.now() && !is_read && !is_busy
+        let is_shelved = |row: &Trashed| row.shelves.get(store).is_some_and(|shelf| shelf.pin.version.as_deref() == id);
+        since.plus_ms(STANDS_MS) < self.now() && !is_read && !is_busy && !trash.iter().any(is_shelved)
     }
 }

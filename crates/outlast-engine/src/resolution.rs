@@ -234,10 +234,12 @@ impl Engine {
         entry.predecessors = predecessors;
         let is_below = !entry.predecessors.is_empty();
         let entry = Box::new(entry);
-        let mut batch = vec![Change::SetEntry { bucket: bucket.clone(), key: key.clone(), entry, digests: None }];
+        let mut batch = Vec::new();
         if is_below {
+            // Before it is displaced: digests that nothing names any more are forgotten.
             batch.extend(self.offer_predecessor(state, intent).await?);
         }
+        batch.push(Change::SetEntry { bucket: bucket.clone(), key: key.clone(), entry, digests: None });
         let ended = state.intents.iter().filter(|other| other.entry.seq <= seq);
         batch.extend(ended.map(end_write));
         for seat in self.seats_of(bucket) {

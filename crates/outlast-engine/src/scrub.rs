@@ -180,14 +180,16 @@ impl Engine {
     /// is short as a whole is believed in nothing.
     async fn scrub_listing(self: &Arc<Self>, seat: &Arc<Seat>, bucket: &BucketName) -> Result<Scrubbed, CompareError> {
         let (mut pass, then) = (Pass::default(), seat.judged_as());
-        let (mut comparison, mut twins) = (Comparison::new(self, seat, bucket), Twins::new(seat, bucket));
+        let (mut comparison, mut twins) = (Comparison::new(self, seat, bucket), Twins::new(self, seat, bucket).await?);
         while let Some(beside) = comparison.next().await? {
-            if let Beside::Alike(key, entry, _) = &beside
-                && twins.meet(self, key, entry).await?
-            {
-                pass.take_wrong(&seat.name, bucket, twins.wrong().await?, self.now());
-            }
+            let is_enough = match &beside {
+                Beside::Alike(key, entry, _) => twins.meet(self, key, entry).await?,
+                _ => false,
+            };
             pass.take(&seat.name, bucket, beside, self.now());
+            if is_enough {
+                pass.take_wrong(&seat.name, bucket, twins.wrong().await, self.now());
+            }
             if pass.held_back.len() >= HELD_BACK_MAX {
                 pass.let_go(self.ledger.bucket_totals(bucket).await?.0);
             }
@@ -209,10 +211,15 @@ impl Engine {
             return self.ends_short(seat, then, pass.found, &short).await;
         }
         pass.let_go(pass.held);
-        pass.take_wrong(&seat.name, bucket, twins.wrong().await?, self.now());
+        pass.take_wrong(&seat.name, bucket, twins.wrong().await, self.now());
+        twins.end(self).await?;
         self.owe(&mut pass.owed).await?;
         pass.found.orphans = self.sweep_orphans(seat, bucket).await?;
-        pass.found.old_versions = self.sweep_versions(seat, bucket).await?;
+        // The pass is done whatever becomes of these: a right that only they need must not make it begin again.
+        pass.found.old_versions = self.sweep_versions(seat, bucket).await.unwrap_or_else(|error| {
+            tracing::warn!(store = %seat.name, %bucket, "old native versions: {error}");
+            0
+        });
         seat.bell.notify_one();
         Ok(pass.found)
     }

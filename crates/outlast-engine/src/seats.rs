@@ -402,8 +402,13 @@ impl Seat {
 
     /// HEAD of what lies under a key now, whichever copy it is, where a write or a debt is decided by it.
     pub async fn look(&self, bucket: &BucketName, key: &Key) -> Answer<Found> {
+        self.look_at(bucket, key, None).await
+    }
+
+    /// The same of one native version.
+    pub async fn look_at(&self, bucket: &BucketName, key: &Key, version: Option<&str>) -> Answer<Found> {
         let (at, what) = (self.at(bucket, key), format!("head {bucket}/{key}"));
-        self.within(OpClass::Read, LOOK_DEADLINE, &what, self.store.head(&at, None)).await
+        self.within(OpClass::Read, LOOK_DEADLINE, &what, self.store.head(&at, version)).await
     }
 
     /// A store whose identity is not proven is neither filled nor read (protocol.md 6): the call is not sent, and tells nothing. One

@@ -2,11 +2,11 @@
 //! of, and its stamp is asked for (protocol.md 6).
 
 use crate::engine::Engine;
+use crate::identity::fact;
 use crate::seats::Seat;
-use crate::side_by_side::CompareError;
-use futures_util::stream::{self, StreamExt, TryStreamExt};
-use outlast_ledger::LedgerError;
-use outlast_rules::{BucketName, Entry, Key, WriteId};
+use futures_util::stream::{self, StreamExt};
+use outlast_ledger::{Change, LedgerError};
+use outlast_rules::{BucketName, Entry, Key, StoreName, WriteId};
 use outlast_store::Fault;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,6 +16,14 @@ const PAGE: usize = 1_000;
 /// Stamps asked for together, and how many of them at once: a far store's latency is hidden, and clients do not feel it.
 const TOGETHER: usize = 256;
 const AT_ONCE: usize = 8;
+/// HEADs of one pass: where everything is written again each night everything is a twin, and each costs money. The next pass goes
+/// on from there.
+const LOOKS_MAX: usize = 50_000;
+
+/// The last key that was asked for by a pass that ended before its end; it goes with the bucket.
+pub(crate) fn twins_fact(store: &StoreName, bucket: &BucketName) -> String {
+    fact(store, &format!("twins.{bucket}"))
+}
 
 /// Walks the twins of a bucket in key order, beside a listing, and keeps those whose stamps are to be asked for.
 pub(crate) struct Twins {
@@ -27,23 +35,43 @@ pub(crate) struct Twins {
     last: Option<Key>,
     is_over: bool,
     asked: Vec<(Key, Entry)>,
+    looks: usize,
+    /// The store answers no more: a pass does not wait for it key by key.
+    is_silent: bool,
 }
 
 impl Twins {
-    pub fn new(seat: &Arc<Seat>, bucket: &BucketName) -> Twins {
+    /// Goes on where the last pass had asked enough.
+    pub async fn new(engine: &Engine, seat: &Arc<Seat>, bucket: &BucketName) -> Result<Twins, LedgerError> {
         let tells = seat.grades(&seat.names.native(bucket)).put.unique;
-        let (seat, bucket) = (seat.clone(), bucket.clone());
-        Twins { seat, bucket, tells, page: VecDeque::new(), last: None, is_over: tells, asked: Vec::new() }
+        let last = engine.ledger.fact(&twins_fact(&seat.name, bucket)).await?.and_then(|key| Key::parse(&key).ok());
+        let (seat, bucket, page, asked) = (seat.clone(), bucket.clone(), VecDeque::new(), Vec::new());
+        Ok(Twins { seat, bucket, tells, page, last, is_over: tells, asked, looks: 0, is_silent: false })
     }
 
     /// A copy that is listed as it should be; in the order of keys. True: enough are kept to be asked for.
     pub async fn meet(&mut self, engine: &Engine, key: &Key, entry: &Entry) -> Result<bool, LedgerError> {
         // What was adopted has no stamp, and the pin of that very copy.
         let has_stamp = entry.holders.contains_key(&self.seat.name) && !entry.is_adopted_on(&self.seat.name);
-        if !self.tells && self.is_twin(engine, key).await? && has_stamp {
+        if !self.tells && self.looks < LOOKS_MAX && self.is_twin(engine, key).await? && has_stamp {
             self.asked.push((key.clone(), entry.clone()));
+            self.looks += 1;
         }
         Ok(self.asked.len() >= TOGETHER)
+    }
+
+    /// Where the next pass goes on: behind the last key that was asked for, or at the beginning.
+    pub async fn end(self, engine: &Engine) -> Result<(), LedgerError> {
+        let name = twins_fact(&self.seat.name, &self.bucket);
+        let is_cut = self.looks >= LOOKS_MAX;
+        let change = match self.page.front().filter(|_| is_cut) {
+            Some(key) => Change::SetFact { name, value: key.to_string() },
+            None => Change::DropFact { name },
+        };
+        if is_cut || engine.ledger.fact(&twins_fact(&self.seat.name, &self.bucket)).await?.is_some() {
+            engine.ledger.commit(vec![change]).await?;
+        }
+        Ok(())
     }
 
     async fn is_twin(&mut self, engine: &Engine, key: &Key) -> Result<bool, LedgerError> {
@@ -61,19 +89,38 @@ impl Twins {
         }
     }
 
-    /// Those of the kept ones whose copy is not of the write that the ledger knows.
-    pub async fn wrong(&mut self) -> Result<Vec<(Key, Entry)>, CompareError> {
+    /// Those of the kept ones whose copy is not of the write that the ledger knows. No answer says nothing.
+    pub async fn wrong(&mut self) -> Vec<(Key, Entry)> {
+        let asked = std::mem::take(&mut self.asked);
+        if self.is_silent {
+            return Vec::new();
+        }
         let (seat, bucket) = (&self.seat, &self.bucket);
-        let asks = std::mem::take(&mut self.asked).into_iter().map(|(key, entry)| async move {
-            let is_right = match seat.look(bucket, &key).await {
-                Ok(found) => is_of(found.dress.stamp.map(|stamp| stamp.write), &entry),
-                Err(error) if error.fault == Fault::NoKey => false,
-                Err(error) => return Err(CompareError::Store(error)),
-            };
-            Ok((!is_right).then_some((key, entry)))
+        let asks = asked.into_iter().map(|(key, entry)| async move {
+            match seat.look(bucket, &key).await {
+                Ok(found) if is_of(found.dress.stamp.as_ref().map(|stamp| stamp.write), &entry) => Ok(None),
+                Ok(_) => Ok(Some((key, entry))),
+                Err(error) if error.fault == Fault::NoKey => Ok(Some((key, entry))),
+                Err(error) => Err(error),
+            }
         });
-        let wrong: Vec<_> = stream::iter(asks).buffered(AT_ONCE).try_collect().await?;
-        Ok(wrong.into_iter().flatten().collect())
+        let mut looks = stream::iter(asks).buffered(AT_ONCE);
+        let (mut wrong, mut failed) = (Vec::new(), 0);
+        while let Some(look) = looks.next().await {
+            match look {
+                Ok(found) => wrong.extend(found),
+                Err(error) => {
+                    tracing::debug!("{error}: whose copy that is stays open until the next pass");
+                    failed += 1;
+                }
+            }
+            if failed >= AT_ONCE {
+                break;
+            }
+        }
+        drop(looks);
+        self.is_silent = failed >= AT_ONCE;
+        wrong
     }
 }
 

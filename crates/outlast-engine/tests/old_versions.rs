@@ -4,7 +4,8 @@ mod support;
 
 use outlast_ledger::{Change, Ledger};
 use outlast_rules::Undelete;
-use outlast_store::{At, Body, MemoryTraits, PutSpec, Store};
+use outlast_store::{At, Body, Class, Fault, Faulty, MemoryTraits, PutSpec, Setting, Store, Switch, Trouble};
+use std::sync::Arc;
 use std::time::Duration;
 use support::{World, bucket, key, name};
 use tokio::time::sleep;
@@ -103,5 +104,40 @@ async fn a_day_or_two_later_it_is_done() {
         assert_eq!(versions(&world, store, "k"), ["two"]);
         assert_eq!(versions(&world, store, "gone"), [""; 0]);
     }
+    world.engine.stop().await;
+}
+
+/// Overwritten twice a day: what has been below another version for a day goes, however young the entry is.
+#[tokio::test(start_paused = true)]
+async fn a_key_that_is_never_left_alone_is_cleaned_too() {
+    let world = world(0).await;
+    for body in ["one", "two", "three", "four", "five"] {
+        world.put("k", body.as_bytes()).await.unwrap();
+        sleep(12 * HOUR + HOUR / 2).await;
+    }
+    assert_eq!(swept(&world, 0).await, 3);
+    assert_eq!(versions(&world, 0, "k"), ["four", "five"]);
+    world.engine.stop().await;
+}
+
+/// A version that may not be looked at, or not be deleted, ends no pass.
+#[tokio::test(start_paused = true)]
+async fn a_right_that_is_missing_ends_no_pass() {
+    let switch = Arc::new(Switch::default());
+    let undelete = Undelete { window_ms: 0, overwrites: true };
+    let wrap = |store: Arc<dyn Store>| -> Arc<dyn Store> {
+        if store.name() == &name(0) { Arc::new(Faulty::new(store, switch.clone())) } else { store }
+    };
+    let world = World::with(&KINDS, |settings| settings.undelete_default = undelete, wrap).await;
+    written_over(&world).await;
+    sleep(25 * HOUR).await;
+    let denied = Trouble::Answer { fault: Fault::Denied, status: 403, code: "AccessDenied".into() };
+    for class in [Class::Head, Class::Delete] {
+        switch.set(Setting::on(&[class], denied.clone()));
+        let found = world.engine.scrub(&name(0), &bucket()).await.unwrap();
+        assert_eq!((found.alike, found.old_versions), (1, 0), "{class:?}");
+        switch.clear();
+    }
+    assert_eq!(swept(&world, 0).await, 3);
     world.engine.stop().await;
 }

@@ -5,7 +5,7 @@ mod support;
 use outlast_engine::*;
 use outlast_ledger::{Durability, Embedded, Ledger, Mode};
 use outlast_rules::{Conditions, Head, WriteId};
-use outlast_store::{At, Body, MemoryTraits, PutSpec, Store};
+use outlast_store::{Apply, At, Body, Class, Faulty, MemoryTraits, PutSpec, Setting, Store, Switch, Trouble};
 use std::sync::Arc;
 use std::time::Duration;
 use support::{START, World, bucket, bytes, client_body, key, name};
@@ -244,5 +244,43 @@ async fn more_twins_than_a_page_are_all_asked_for() {
         let found = world.engine.scrub(&name(store), &bucket()).await.unwrap();
         assert_eq!((found.alike, found.differing), (KEYS as u64 - differing, differing), "{found:?}");
     }
+    world.engine.stop().await;
+}
+
+/// A store that lost every stamp: the first keys of the list are all twins, and all wrong.
+#[tokio::test(start_paused = true)]
+async fn twins_that_are_all_wrong_are_all_told() {
+    const KEYS: usize = 300;
+    let world = World::new(&[MemoryTraits::B; 3]).await;
+    for i in (0..KEYS).chain(0..KEYS) {
+        world.put(&format!("k{i:03}"), b"the same bytes").await.unwrap();
+    }
+    world.settle().await;
+    world.stores[0].strip();
+    let found = world.engine.scrub(&name(0), &bucket()).await.unwrap();
+    assert_eq!((found.alike, found.differing), (0, KEYS as u64), "{found:?}");
+    world.engine.stop().await;
+}
+
+/// The store lists and answers no HEAD: what is missing there is owed all the same, and the pass does not wait key by key.
+#[tokio::test(start_paused = true)]
+async fn twins_that_nobody_can_look_at_hold_nothing_up() {
+    const KEYS: usize = 600;
+    let switch = Arc::new(Switch::default());
+    let wrap = |store: Arc<dyn Store>| -> Arc<dyn Store> {
+        if store.name() == &name(0) { Arc::new(Faulty::new(store, switch.clone())) } else { store }
+    };
+    let world = World::with(&[MemoryTraits::B; 3], |_| {}, wrap).await;
+    for i in (0..KEYS).chain(0..KEYS) {
+        world.put(&format!("k{i:03}"), b"the same bytes").await.unwrap();
+    }
+    world.settle().await;
+    world.stores[0].lose(&At::new("photos", "k300"));
+    switch.set(Setting::on(&[Class::Head], Trouble::Hang(Apply::Never)));
+    let begun = tokio::time::Instant::now();
+    let found = world.engine.scrub(&name(0), &bucket()).await.unwrap();
+    assert_eq!((found.alike, found.missing), (KEYS as u64 - 1, 1), "{found:?}");
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert_eq!(world.ledger.debt_totals(&name(0)).await.unwrap().objects, 1);
     world.engine.stop().await;
 }
