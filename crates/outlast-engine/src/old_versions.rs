@@ -8,8 +8,8 @@ use crate::seats::Seat;
 use crate::side_by_side::CompareError;
 use outlast_ledger::{Change, LedgerError};
 use outlast_rules::{
-    BucketName, Key, KeyState, Moment, OpClass, RESERVED_PREFIX, Stamp, StoreName, Told, Trashed, is_left_for_good,
-    name_hash,
+    BucketName, Key, KeyState, Moment, OpClass, RESERVED_PREFIX, Stamp, StoreName, Trashed, VersionFacts,
+    may_destroy_version, name_hash,
 };
 use outlast_store::{Fault, ListedVersion};
 use std::sync::Arc;
@@ -135,8 +135,14 @@ impl Engine {
         let state = self.ledger.key_state(bucket, key).await?;
         let trash = self.ledger.trash_of(bucket, key).await?;
         let rolled_back = self.ledger.rolled_back(bucket, key).await?;
-        let (is_safe, epoch) = (self.is_entry_safe(bucket, &state), self.epoch);
-        Ok(is_left_for_good(stamp, Told { state: &state, trash: &trash, rolled_back: &rolled_back, is_safe, epoch }))
+        let facts = VersionFacts {
+            state: &state,
+            trash: &trash,
+            rolled_back: &rolled_back,
+            entry_is_safe: self.is_entry_safe(bucket, &state),
+            epoch: self.epoch,
+        };
+        Ok(may_destroy_version(stamp, facts))
     }
 
     /// What can be said without asking the store: it has been below another one for a while, nothing is owed or on its way there,

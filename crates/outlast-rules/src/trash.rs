@@ -1,7 +1,9 @@
 //! What a delete or an overwrite displaced, and may still be brought back: where its bytes stand, until when, and whether
 //! they may be destroyed (protocol.md 4).
 
-use crate::{BucketName, Entry, Key, Moment, Pin, RESERVED_PREFIX, StoreName, WriteId, name_hash};
+use crate::{
+    BucketName, Entry, Epoch, Key, KeyState, Moment, Pin, RESERVED_PREFIX, Seq, Stamp, StoreName, WriteId, name_hash,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -173,41 +175,38 @@ fn is_same(then: &Trashed, now: &Entry) -> bool {
     is_etag && then.entry.size == now.size && then.entry.head == now.head
 }
 
-/// May this version of a key, noncurrent on its store and with our stamp, be destroyed there by its id (protocol.md 6)?
+/// What the ledger says of a key whose noncurrent native versions are looked at.
 #[derive(Debug, Clone, Copy)]
 pub struct VersionFacts<'a> {
-    /// From its stamp; None: no stamp of ours.
-    pub write: Option<WriteId>,
-    /// From its stamp, or from its order record.
-    pub seq: Option<crate::Seq>,
-    pub entry: Option<&'a Entry>,
-    pub undecided: &'a [WriteId],
-    /// Writes that can still be brought back.
-    pub trashed: &'a [WriteId],
+    pub state: &'a KeyState,
+    /// Everything in the trash of the key.
+    pub trash: &'a [Trashed],
+    /// Writes of the key that were rolled back and that no newer entry has outdone.
+    pub rolled_back: &'a [(WriteId, Seq)],
     /// Is the entry safe on `min_copies` stores? A tombstone is by its records.
     pub entry_is_safe: bool,
-    /// Since when the entry is the entry.
-    pub undelete_ms: u64,
-    pub now: Moment,
+    /// Of this ledger. One that was made anew by a rebuild does not know what an earlier one kept for whom.
+    pub epoch: Epoch,
 }
 
-/// Judged by the ledger alone, never by what is current on the store (counter-example 22).
-pub fn may_destroy_version(facts: &VersionFacts<'_>) -> bool {
-    let (Some(write), Some(entry)) = (facts.write, facts.entry) else { return false };
-    let is_wanted = entry.write == write
-        || facts.undecided.contains(&write)
-        || facts.trashed.contains(&write)
-        || entry.predecessors.iter().any(|one| one.write == write);
-    // A seq above the entry's without an entry of its own was rolled back; what is not known to be that stays.
-    let is_older = facts.seq.is_some_and(|seq| seq < entry.seq);
-    let window_is_over = facts.now.since_ms(entry.modified) >= facts.undelete_ms;
-    !is_wanted && is_older && facts.entry_is_safe && window_is_over
+/// May this version of a key, noncurrent on its store for longer than the undelete window, be destroyed there by its id (protocol.md
+/// 6)? `stamp`: the version's, bound to this very key; without one it is not ours. Judged by the ledger alone, never by what is
+/// current on the store (counter-example 22).
+pub fn may_destroy_version(stamp: &Stamp, facts: VersionFacts<'_>) -> bool {
+    let Some(entry) = &facts.state.entry else { return false };
+    let is_it = |write: WriteId| write == stamp.write;
+    let is_wanted = is_it(entry.write)
+        || facts.state.intents.iter().any(|intent| is_it(intent.entry.write))
+        || facts.trash.iter().any(|row| is_it(row.entry.write))
+        || entry.predecessors.iter().any(|one| is_it(one.write));
+    let is_outdone = stamp.seq.is_some_and(|seq| seq < entry.seq) || facts.rolled_back.iter().any(|one| is_it(one.0));
+    !is_wanted && is_outdone && facts.entry_is_safe && stamp.epoch == facts.epoch
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{EntryKind, Head, Layout, Predecessor, Seq};
+    use crate::{EntryKind, Head, Intent, Layout, Predecessor};
 
     fn entry(n: u64) -> Entry {
         Entry {
@@ -334,35 +333,45 @@ mod tests {
         );
     }
 
-    /// Every combination of what keeps a version: each alone is enough.
+    fn stamp(n: u64, seq: Option<u64>) -> Stamp {
+        let (epoch, write, name) = (Epoch(1), WriteId(n.into()), [0; 16]);
+        Stamp { epoch, seq: seq.map(Seq), write, name, size: Some(n), digest: None }
+    }
+
+    /// Every combination of what the ledger may say of write 3 beside entry 5: each thing that speaks for it is enough.
     #[test]
     fn a_version_goes_only_when_nothing_speaks_for_it() {
-        let names = [WriteId(3)];
-        for bits in 0..1_u32 << 9 {
+        for bits in 0..1_u32 << 6 {
             let bit = |n: u32| bits >> n & 1 == 1;
-            let mut now = entry(if bit(0) { 3 } else { 5 });
-            now.modified = Moment(if bit(1) { 950 } else { 100 });
-            if bit(2) {
+            let mut state = KeyState { entry: Some(entry(5)), ..KeyState::default() };
+            if bit(0) {
                 let (write, seq, size, etag) = (WriteId(3), Seq(3), 3, String::new());
-                now.predecessors = vec![Predecessor { write, seq, size, etag, holders: BTreeMap::new() }];
+                let predecessor = Predecessor { write, seq, size, etag, holders: BTreeMap::new() };
+                state.entry.as_mut().unwrap().predecessors = vec![predecessor];
             }
-            let none: &[WriteId] = &[];
+            if bit(1) {
+                let Trashed { bucket, key, entry, .. } = trashed(3, Displaced::Deleted);
+                state.intents = vec![Intent { bucket, key, began: Moment(1), entry, spooled: false, upload: None }];
+            }
+            let trash = [trashed(if bit(2) { 3 } else { 2 }, Displaced::Overwritten)];
+            let back = if bit(3) { 3 } else { 4 };
             let facts = VersionFacts {
-                write: (!bit(3)).then_some(WriteId(3)),
-                seq: match (bit(4), bit(5)) {
-                    (true, _) => None,
-                    (_, true) => Some(Seq(7)),
-                    _ => Some(Seq(3)),
-                },
-                entry: (!bit(6)).then_some(&now),
-                undecided: if bit(7) { &names } else { none },
-                trashed: if bit(8) { &names } else { none },
-                entry_is_safe: true,
-                undelete_ms: 100,
-                now: Moment(1_000),
+                state: &state,
+                trash: &trash,
+                rolled_back: &[(WriteId(back.into()), Seq(back))],
+                entry_is_safe: bit(5),
+                epoch: Epoch(1),
             };
-            assert_eq!(may_destroy_version(&facts), bits == 0, "{facts:?}");
-            assert!(!may_destroy_version(&VersionFacts { entry_is_safe: false, ..facts }));
+            let seq = bit(4).then_some(3);
+            let goes = bit(5) && !bit(0) && !bit(1) && !bit(2) && (bit(3) || bit(4));
+            assert_eq!(may_destroy_version(&stamp(3, seq), facts), goes, "{bits:06b}");
+            assert!(!may_destroy_version(&stamp(5, Some(5)), facts), "the entry's own");
+            assert!(!may_destroy_version(&stamp(5, Some(4)), facts), "the entry's own, whatever its stamp says");
+            assert!(!may_destroy_version(&stamp(7, Some(7)), facts), "newer than the entry, and nobody rolled it back");
+            let lost = VersionFacts { epoch: Epoch(2), ..facts };
+            assert!(!may_destroy_version(&stamp(3, seq), lost), "of a ledger that was lost");
+            let nothing = KeyState::default();
+            assert!(!may_destroy_version(&stamp(3, seq), VersionFacts { state: &nothing, ..facts }), "no entry");
         }
     }
 }
