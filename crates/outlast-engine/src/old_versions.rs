@@ -8,13 +8,13 @@ use crate::seats::Seat;
 use crate::side_by_side::CompareError;
 use outlast_ledger::{Change, LedgerError};
 use outlast_rules::{
-    BucketName, Key, KeyState, Moment, OpClass, RESERVED_PREFIX, Stamp, StoreName, Trashed, VersionFacts,
+    BucketName, Key, KeyState, OpClass, Pin, RESERVED_PREFIX, Stamp, StoreName, Trashed, VersionFacts,
     may_destroy_version, name_hash,
 };
 use outlast_store::{Fault, ListedVersion};
 use std::sync::Arc;
 
-/// A read that began before the overwrite may still be at the old version.
+/// Where nothing can be brought back: a read that began before the overwrite may still be at the old version.
 const STANDS_MS: u64 = 24 * 3_600_000;
 /// HEADs of one pass that lead to nothing: they cost money, and versions that are not ours are asked for each time. The next pass
 /// goes on from there.
@@ -98,10 +98,15 @@ impl Engine {
         if version.is_current || id.is_none() || version.key.starts_with(RESERVED_PREFIX) {
             return Ok(());
         }
+        // Where the one above is hidden no listing shows it, and the entry says since when.
         let newer = sweep.newer.as_ref().filter(|newer| newer.key == version.key).map(|newer| newer.modified);
         let state = self.ledger.key_state(bucket, &key).await?;
         let trash = self.ledger.trash_of(bucket, &key).await?;
-        if !self.may_have_left(&state, &trash, &seat.name, id, newer) {
+        let Some(below_since) = newer.unwrap_or(state.entry.as_ref().map(|entry| entry.modified)) else {
+            return Ok(());
+        };
+        let kept_ms = self.undelete_of(bucket).window_ms.max(STANDS_MS);
+        if below_since.plus_ms(kept_ms) >= self.now() || is_in_use(&state, &trash, &seat.name, id) {
             return Ok(());
         }
         sweep.idle_looks += 1;
@@ -144,23 +149,13 @@ impl Engine {
         };
         Ok(may_destroy_version(stamp, facts))
     }
+}
 
-    /// What can be said without asking the store: it has been below another one for a while, nothing is owed or on its way there,
-    /// and neither the entry nor the trash reads it. `newer`: when the one above was written, where the listing shows one; above a
-    /// key that is hidden it shows none, and the entry says since when.
-    fn may_have_left(
-        &self,
-        state: &KeyState,
-        trash: &[Trashed],
-        store: &StoreName,
-        id: Option<&str>,
-        newer: Option<Option<Moment>>,
-    ) -> bool {
-        let Some(entry) = &state.entry else { return false };
-        let Some(since) = newer.unwrap_or(Some(entry.modified)) else { return false };
-        let is_read = entry.holders.get(store).is_some_and(|pin| pin.version.as_deref() == id);
-        let is_busy = state.marks_on(store).next().is_some() || state.debts.iter().any(|debt| &debt.store == store);
-        let is_shelved = |row: &Trashed| row.shelves.get(store).is_some_and(|shelf| shelf.pin.version.as_deref() == id);
-        since.plus_ms(STANDS_MS) < self.now() && !is_read && !is_busy && !trash.iter().any(is_shelved)
-    }
+/// Said without asking the store: the entry or the trash reads this version, or something is owed or on its way there.
+fn is_in_use(state: &KeyState, trash: &[Trashed], store: &StoreName, id: Option<&str>) -> bool {
+    let is_it = |pin: &Pin| pin.version.as_deref() == id;
+    let is_read = state.entry.iter().any(|entry| entry.holders.get(store).is_some_and(is_it));
+    let is_shelved = trash.iter().any(|row| row.shelves.get(store).is_some_and(|shelf| is_it(&shelf.pin)));
+    let is_busy = state.marks_on(store).next().is_some() || state.debts.iter().any(|debt| &debt.store == store);
+    is_read || is_shelved || is_busy
 }

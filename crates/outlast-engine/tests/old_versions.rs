@@ -14,7 +14,10 @@ const HOUR: Duration = Duration::from_secs(3600);
 const KINDS: [MemoryTraits; 3] = [MemoryTraits::A, MemoryTraits::A, MemoryTraits::B];
 
 async fn world(undelete_days: u64) -> World {
-    let undelete = Undelete { window_ms: undelete_days * 24 * 3_600_000, overwrites: true };
+    world_that_keeps(Undelete { window_ms: undelete_days * 24 * 3_600_000, overwrites: true }).await
+}
+
+async fn world_that_keeps(undelete: Undelete) -> World {
     World::with(&KINDS, |settings| settings.undelete_default = undelete, |store| store).await
 }
 
@@ -138,6 +141,18 @@ async fn a_right_that_is_missing_ends_no_pass() {
         assert_eq!((found.alike, found.old_versions), (1, 0), "{class:?}");
         switch.clear();
     }
+    assert_eq!(swept(&world, 0).await, 3);
+    world.engine.stop().await;
+}
+
+/// Overwrites are not kept here, so no row of the trash names their versions: the window holds all the same (protocol.md 6).
+#[tokio::test(start_paused = true)]
+async fn nothing_goes_before_the_undelete_window_is_over() {
+    let world = world_that_keeps(Undelete { window_ms: 3 * 24 * 3_600_000, overwrites: false }).await;
+    written_over(&world).await;
+    sleep(71 * HOUR).await;
+    assert_eq!(swept(&world, 0).await, 0);
+    sleep(2 * HOUR).await;
     assert_eq!(swept(&world, 0).await, 3);
     world.engine.stop().await;
 }
