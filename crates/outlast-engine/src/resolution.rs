@@ -232,13 +232,12 @@ impl Engine {
         let (write, seq) = (entry.write, entry.seq);
         entry.holders = holders.clone();
         entry.predecessors = predecessors;
-        let is_below = !entry.predecessors.is_empty();
-        let entry = Box::new(entry);
         let mut batch = Vec::new();
-        if is_below {
+        if !entry.predecessors.is_empty() {
             // Before it is displaced: digests that nothing names any more are forgotten.
             batch.extend(self.offer_predecessor(state, intent).await?);
         }
+        let entry = Box::new(entry);
         batch.push(Change::SetEntry { bucket: bucket.clone(), key: key.clone(), entry, digests: None });
         let ended = state.intents.iter().filter(|other| other.entry.seq <= seq);
         batch.extend(ended.map(end_write));
