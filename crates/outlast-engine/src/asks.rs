@@ -207,11 +207,14 @@ pub enum ReadError {
 
 /// Words for a read that finds no holder, where older writes are kept because the entry was committed below `min_copies`: nothing
 /// chooses one of them but the operator (protocol 2.7d).
-pub(crate) fn offered(entry: &Entry) -> &'static str {
+pub(crate) fn offered(bucket: &BucketName, key: &Key, entry: &Entry) -> String {
     if entry.predecessors.is_empty() {
-        return "";
+        return String::new();
     }
-    "; it was committed below min_copies and older writes of it are kept: outlast undelete with --prefix and --since may bring one back"
+    format!(
+        "; it was committed below min_copies and older writes of it are kept: `outlast undelete {bucket} --prefix {key} --since TIME`, \
+         with a time before that, may bring one back"
+    )
 }
 
 #[derive(Debug, Clone, thiserror::Error)]

@@ -209,7 +209,8 @@ impl Reading {
         if self.sources.is_empty() {
             return format!("no store is known to hold {}/{}", self.bucket, self.key);
         }
-        format!("no holder of {}/{} answers: {}{}", self.bucket, self.key, self.why.join("; "), offered(&self.entry))
+        let (bucket, key) = (&self.bucket, &self.key);
+        format!("no holder of {bucket}/{key} answers: {}{}", self.why.join("; "), offered(bucket, key, &self.entry))
     }
 
     /// The next checked bytes, from whoever can give them. None: nobody can.
