@@ -4,10 +4,8 @@ use crate::asks::{BucketError, BucketFacts, ReadError, WriteError};
 use crate::engine::Engine;
 use crate::identity::BUCKET_DEADLINE;
 use crate::native_bucket::{Gate, Lies, NativeError, what_lies_in};
-use crate::old_versions::versions_fact;
-use crate::scrub::scrubbed_fact;
+use crate::scrub::scrub_facts;
 use crate::seats::Seat;
-use crate::twins::twins_fact;
 use futures_util::future::join_all;
 use outlast_ledger::{Bucket, BucketState, Change, LedgerError, ListQuery};
 use outlast_rules::{BucketName, Mutant, StoreName, broken};
@@ -260,10 +258,7 @@ impl Engine {
             }
         }
         if left.is_empty() {
-            let facts = self
-                .seats
-                .keys()
-                .flat_map(|store| [scrubbed_fact(store, name), versions_fact(store, name), twins_fact(store, name)]);
+            let facts = self.seats.keys().flat_map(|store| scrub_facts(store, name));
             let forgotten = facts.map(|name| Change::DropFact { name });
             let batch = std::iter::once(Change::DropBucket { name: name.clone() }).chain(forgotten).collect();
             self.ledger.commit(batch).await?;

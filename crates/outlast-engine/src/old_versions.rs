@@ -20,7 +20,7 @@ const STANDS_MS: u64 = 24 * 3_600_000;
 /// goes on from there.
 const IDLE_LOOKS_MAX: usize = 10_000;
 
-/// Where the last pass ended before its end; it goes with the bucket.
+/// Where the last pass ended before its end.
 pub(crate) fn versions_fact(store: &StoreName, bucket: &BucketName) -> String {
     fact(store, &format!("versions.{bucket}"))
 }

@@ -3,10 +3,11 @@
 use crate::compare::{Beside, Comparison};
 use crate::engine::Engine;
 use crate::identity::fact;
+use crate::old_versions::versions_fact;
 use crate::seats::{JudgedAs, Seat};
 use crate::short_list::ShortList;
 use crate::side_by_side::CompareError;
-use crate::twins::Twins;
+use crate::twins::{Twins, twins_fact};
 use outlast_ledger::{BucketState, Change};
 use outlast_rules::{BucketName, Debt, DebtKind, Entry, Key, Moment, OpClass, Standing, StoreName, is_suddenly_short};
 use std::sync::Arc;
@@ -121,9 +122,14 @@ impl Pass {
     }
 }
 
-/// When this store's copy of a bucket was scrubbed last; it goes with the bucket.
-pub(crate) fn scrubbed_fact(store: &StoreName, bucket: &BucketName) -> String {
+/// When this store's copy of a bucket was scrubbed last.
+fn scrubbed_fact(store: &StoreName, bucket: &BucketName) -> String {
     fact(store, &format!("scrubbed.{bucket}"))
+}
+
+/// What scrubs remember of a bucket on one store; it goes with the bucket.
+pub(crate) fn scrub_facts(store: &StoreName, bucket: &BucketName) -> [String; 3] {
+    [scrubbed_fact(store, bucket), versions_fact(store, bucket), twins_fact(store, bucket)]
 }
 
 impl Engine {

@@ -20,7 +20,7 @@ const AT_ONCE: usize = 8;
 /// on from there.
 const LOOKS_MAX: usize = 50_000;
 
-/// The last key that was asked for by a pass that ended before its end; it goes with the bucket.
+/// The last key that was asked for by a pass that ended before its end.
 pub(crate) fn twins_fact(store: &StoreName, bucket: &BucketName) -> String {
     fact(store, &format!("twins.{bucket}"))
 }
@@ -63,15 +63,11 @@ impl Twins {
     /// Where the next pass goes on: behind the last key that was asked for, or at the beginning.
     pub async fn end(self, engine: &Engine) -> Result<(), LedgerError> {
         let name = twins_fact(&self.seat.name, &self.bucket);
-        let is_cut = self.looks >= LOOKS_MAX;
-        let change = match self.page.front().filter(|_| is_cut) {
+        let change = match self.page.front().filter(|_| self.looks >= LOOKS_MAX) {
             Some(key) => Change::SetFact { name, value: key.to_string() },
             None => Change::DropFact { name },
         };
-        if is_cut || engine.ledger.fact(&twins_fact(&self.seat.name, &self.bucket)).await?.is_some() {
-            engine.ledger.commit(vec![change]).await?;
-        }
-        Ok(())
+        engine.ledger.commit(vec![change]).await
     }
 
     async fn is_twin(&mut self, engine: &Engine, key: &Key) -> Result<bool, LedgerError> {
