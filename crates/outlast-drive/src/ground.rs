@@ -4,6 +4,7 @@ use crate::blows::{Able, Blow};
 use crate::client::Account;
 use crate::gateway::{Gateway, Launch};
 use crate::peer::Peer;
+use crate::tmpfs::{Tmpfs, done};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -47,7 +48,7 @@ impl Ground {
         let mut left_out = Vec::new();
         let mut or_left_out =
             |what: &str, found: Result<_, String>| found.map_err(|why| left_out.push(format!("{what}: {why}"))).ok();
-        let small = or_left_out("a full disk", Tmpfs::mount(&disks[0].1).map(Ok::<Tmpfs, PathBuf>));
+        let small = or_left_out("a full disk", Tmpfs::mount(&disks[0].1, DISK_BYTES).map(Ok::<Tmpfs, PathBuf>));
         let clock = or_left_out("a clock that jumps", fake_clock().map(Err));
         let own_network = std::env::var_os(OWN_NETWORK).is_some();
         if !own_network {
@@ -97,7 +98,7 @@ impl Ground {
             }
             Blow::StopGarage(_) => self.garage.freeze(),
             Blow::StopMoto(_) => self.moto.freeze(),
-            Blow::DiskFull => self.small.as_ref().map_or(Ok(()), Tmpfs::fill),
+            Blow::DiskFull => self.small.as_ref().map_or(Ok(()), fill),
             Blow::CutMoto(_) => cut("replace"),
             Blow::ClockJump(seconds) => self.jump(seconds, gateway).await,
         }
@@ -187,43 +188,14 @@ fn cut(how: &str) -> Result<(), String> {
     done(Command::new("ip").args(["route", how, "blackhole", &format!("{MOTO_HOST}/32"), "table", "local"]))
 }
 
-fn done(command: &mut Command) -> Result<(), String> {
-    let words = format!("{command:?}");
-    let output = command.output().map_err(|error| format!("{words}: {error}"))?;
-    if output.status.success() { Ok(()) } else { Err(format!("{words}: {}", String::from_utf8_lossy(&output.stderr))) }
-}
-
-/// A small disk in memory. Dropped, it is gone.
-struct Tmpfs(PathBuf);
-
-impl Tmpfs {
-    fn mount(path: &Path) -> Result<Tmpfs, String> {
-        done(Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={DISK_BYTES}"), "tmpfs"]).arg(path))?;
-        Ok(Tmpfs(path.to_owned()))
-    }
-
-    fn resize(&self, bytes: u64) -> Result<(), String> {
-        done(Command::new("mount").args(["-o", &format!("remount,size={bytes}")]).arg(&self.0))
-    }
-
-    /// As large as what is on it. The load goes on meanwhile, so the first try may come too late.
-    fn fill(&self) -> Result<(), String> {
-        let mut last = Ok(());
-        for _ in 0..20 {
-            let seen = rustix::fs::statvfs(&self.0).map_err(|error| error.to_string())?;
-            let used = (seen.f_blocks - seen.f_bfree) * seen.f_frsize;
-            last = self.resize(used.max(4096));
-            if last.is_ok() {
-                break;
-            }
+/// The load goes on meanwhile, so the first try may come too late.
+fn fill(small: &Tmpfs) -> Result<(), String> {
+    let mut last = Ok(());
+    for _ in 0..20 {
+        last = small.leave(0);
+        if last.is_ok() {
+            break;
         }
-        last
     }
-}
-
-impl Drop for Tmpfs {
-    fn drop(&mut self) {
-        // The folder below is removed with the run; a mount that stays would keep it.
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
+    last
 }

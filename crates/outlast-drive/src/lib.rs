@@ -24,6 +24,7 @@ mod ground;
 mod network;
 mod peer;
 mod siege;
+mod tmpfs;
 
 mod torture;
 
@@ -32,5 +33,6 @@ pub use client::{Account, Answer, Ask, Connection, Lost, Outgoing};
 pub use gateway::{Gateway, Launch};
 pub use network::in_own_network;
 pub use plan::{Broken, Plan, Tally, any_seed};
+pub use tmpfs::Tmpfs;
 pub use torture::torture;
 pub use world::World;

@@ -8,20 +8,14 @@ use outlast_rules::{Conditions, Head, WriteId};
 use outlast_store::{Apply, At, Body, Class, Faulty, MemoryTraits, PutSpec, Setting, Store, Switch, Trouble};
 use std::sync::Arc;
 use std::time::Duration;
-use support::{START, World, bucket, bytes, client_body, key, name};
+use support::{START, World, bucket, bytes, client_body, key, name, setups};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const OBJECTS: u8 = 200;
 
 /// Another process over the same ledger and stores, so long after the first one's start.
 async fn restarted(world: &World, after: Duration) -> Arc<Engine> {
-    let setup = |store: &Arc<outlast_store::MemoryStore>| StoreSetup {
-        store: store.clone() as Arc<dyn Store>,
-        names: NativeNames::default(),
-        settle_ms: 900_000,
-        read_cost: 0.0,
-    };
-    let setups = world.stores.iter().enumerate().map(|(i, store)| (name(i), setup(store))).collect();
+    let setups = setups(&world.stores, |store| store);
     let clock = Arc::new(TokioClock::new(START.plus_ms(after.as_millis() as u64)));
     let ledger = Arc::new(Embedded::open_with(world.dir.path(), Mode::Inline, Durability::Process).unwrap());
     Engine::open(world.settings.clone(), clock, ledger, setups).await.unwrap()

@@ -177,7 +177,8 @@ impl World {
     }
 }
 
-fn setups(
+/// As `World` opens them.
+pub fn setups(
     stores: &[Arc<MemoryStore>],
     wrap: impl Fn(Arc<MemoryStore>) -> Arc<dyn Store>,
 ) -> BTreeMap<StoreName, StoreSetup> {

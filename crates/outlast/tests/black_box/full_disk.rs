@@ -3,13 +3,14 @@
 use crate::support::{Aws, Gateway, Launch};
 use crate::two_disks::{self, ACCESS_KEY, SECRET_KEY};
 use crate::waiting::until_ok;
+use outlast_drive::Tmpfs;
 use rustix::process::Signal;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 use std::time::Duration;
 
 /// Each round is a few calls of aws-cli, and the WAL has little room left: a machine that needs longer is not well.
@@ -18,39 +19,9 @@ const ROOMY: u64 = 256 << 20;
 /// More than is held in memory, so that it comes in through a file.
 const LARGE: usize = 20 << 20;
 
-/// A small disk in memory. Dropped, it is gone.
-struct Tmpfs(PathBuf);
-
-impl Tmpfs {
-    /// Why not, where this user may mount nothing.
-    fn mount(path: &Path) -> Result<Tmpfs, String> {
-        done(Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={ROOMY}"), "tmpfs"]).arg(path))?;
-        Ok(Tmpfs(path.to_owned()))
-    }
-
-    fn resize(&self, bytes: u64) -> Result<(), String> {
-        done(Command::new("mount").args(["-o", &format!("remount,size={bytes}")]).arg(&self.0))
-    }
-
-    /// As large as what is on it, and this much. The gateway goes on meanwhile, so the first try may come too late.
-    fn leave(&self, room: u64) {
-        until_ok(PATIENCE, || {
-            let seen = rustix::fs::statvfs(&self.0).expect("it is there");
-            self.resize((seen.f_blocks - seen.f_bfree) * seen.f_frsize + room)
-        });
-    }
-}
-
-impl Drop for Tmpfs {
-    fn drop(&mut self) {
-        // The folder below is removed with the test; a mount that stays would keep it.
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
-fn done(command: &mut Command) -> Result<(), String> {
-    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
-    if output.status.success() { Ok(()) } else { Err(said(&output)) }
+/// The gateway goes on meanwhile, so the first try may come too late.
+fn leave(disk: &Tmpfs, room: u64) {
+    until_ok(PATIENCE, || disk.leave(room));
 }
 
 fn said(output: &Output) -> String {
@@ -147,7 +118,7 @@ fn refused_or(output: Output) -> Result<serde_json::Value, String> {
 fn fill(disk: &Tmpfs, client: &mut Client, upload: &str, etag: &str) {
     let (mut round, mut dying) = (0, 0);
     until_ok(PATIENCE, || {
-        disk.leave(0);
+        leave(disk, 0);
         round += 1;
         let taken = |what: &str| Err(format!("a {what} is still taken in round {round}"));
         if client.put(&format!("filling/{round}")).is_ok() {
@@ -177,7 +148,7 @@ fn is_said(here: &Path, gateway: &Gateway) {
 fn large_part_is_refused(disk: &Tmpfs, client: &Client, here: &Path) {
     fs::write(here.join("large"), vec![7; LARGE]).expect("written");
     let upload = client.create_upload("large");
-    disk.leave(LARGE as u64 / 2);
+    leave(disk, LARGE as u64 / 2);
     let words = client.put_part("large", &upload, "1", "large").expect_err("it has room for half of it");
     assert!(words.contains(&format!("a body of {LARGE} bytes does not fit on our own disk")), "{words}");
     let left = fs::read_dir(here.join("outlast-data/spool/unsynced")).expect("it is there").count();
@@ -189,7 +160,7 @@ fn a_full_disk_of_our_own_refuses_writes_until_there_is_room() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let here = dir.path();
     fs::create_dir(here.join("outlast-data")).expect("made");
-    let disk = match Tmpfs::mount(&here.join("outlast-data")) {
+    let disk = match Tmpfs::mount(&here.join("outlast-data"), ROOMY) {
         Ok(disk) => disk,
         Err(why) => return eprintln!("LEFT OUT: a full disk of the gateway itself: {why}"),
     };
